@@ -1,0 +1,91 @@
+"""The native core as Python sees it (engine/native/python/module.cpp). C++ under it, no policy of its own here."""
+
+from collections.abc import Sequence
+
+class LogError(Exception):
+    """The log cannot be trusted or written. The message names segment, offset and what to do."""
+
+class LinkError(Exception):
+    """A frame that is not of the link's format (length, CRC, type, field)."""
+
+class Engine:
+    """The deterministic state machine by itself: dedup, order ids, books, state hash. No log, no I/O, no clock.
+
+    Every method that changes state takes the next seq_num itself (dense, from 1) and returns a Reply as a tuple
+    (seq_num, order_id, status, reason, order_qty, cum_qty, leaves_qty, [(trade_id, price_ticks, qty, maker_order_id), ...]).
+    """
+
+    def __init__(self, instrument_max_qty: Sequence[int]) -> None: ...
+    def new_order(
+        self, firm: int, instrument: int, side: int, ord_type: int, tif: int, price_ticks: int, qty: int, cl_ord_id: str, ts_ns: int
+    ) -> tuple[int, int, int, int, int, int, int, list[tuple[int, int, int, int]]]: ...
+    def cancel(
+        self, firm: int, order_id: int, ts_ns: int
+    ) -> tuple[int, int, int, int, int, int, int, list[tuple[int, int, int, int]]]: ...
+    def reduce(
+        self, firm: int, order_id: int, new_leaves_qty: int, ts_ns: int
+    ) -> tuple[int, int, int, int, int, int, int, list[tuple[int, int, int, int]]]: ...
+    def depth(
+        self, instrument: int, levels: int
+    ) -> tuple[list[tuple[int, int]], list[tuple[int, int]], tuple[int, int] | None]: ...
+    def state_hash(self) -> int: ...
+    def last_seq_num(self) -> int: ...
+    def live_orders(self) -> int: ...
+
+class Core:
+    """Engine + log + link server: the data plane of `exchange core`. Its thread runs until stop()."""
+
+    def __init__(
+        self, *, log_dir: str, instrument_max_qty: Sequence[int], ack_policy: str = "device", epoch: int = 1, segment_records: int = 262144
+    ) -> None:
+        """ack_policy: "memory" (survives a process crash) or "device" (group commit to disk before any answer)."""
+    def recover(self) -> dict[str, int]:
+        """Replay the log into the engine. Returns {"records", "last_seq_num", "torn_records_cut", "segments", "elapsed_us"}. Raises LogError."""
+    def listen(self, host: str, port: int) -> int:
+        """Bind the gateways' link (TCP). Port 0 takes a free one. Returns the port. Raises OSError."""
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def stats(self) -> dict[str, int]:
+        """{"seq_num", "durable_seq_num", "commands", "trades", "queue_depth", "links", "live_orders", "last_tick_ns",
+        "log_healthy" (0/1), "epoch", "state_hash", "rejects"}; safe from any thread."""
+
+# The framed link, both ends. A frame is: u32 length of the rest, u32 CRC32C of the payload, payload (little endian).
+# Each encode_* returns one whole frame.
+FRAME_MAX: int
+
+def encode_hello(name: str, epoch: int) -> bytes: ...
+def encode_new_order(
+    request_id: int, firm: int, instrument: int, side: int, ord_type: int, tif: int, price_ticks: int, qty: int, cl_ord_id: str
+) -> bytes: ...
+def encode_cancel(request_id: int, firm: int, order_id: int) -> bytes: ...
+def encode_reduce(request_id: int, firm: int, order_id: int, new_leaves_qty: int) -> bytes: ...
+def encode_depth_request(request_id: int, instrument: int, levels: int) -> bytes: ...
+def encode_logon(request_id: int, token: str) -> bytes:
+    """First frame of a member's binary session at a gateway; never sent to the core."""
+
+def encode_reply(
+    request_id: int,
+    seq_num: int,
+    order_id: int,
+    status: int,
+    reason: int,
+    order_qty: int,
+    cum_qty: int,
+    leaves_qty: int,
+    fills: Sequence[tuple[int, int, int, int]],
+) -> bytes: ...
+
+class FrameDecoder:
+    """Bytes in, frames out. Each frame is a tuple whose first item is its kind:
+
+    ("hello", name, epoch) · ("welcome", epoch, last_seq_num) · ("reply", request_id, seq_num, order_id, status, reason, order_qty,
+    cum_qty, leaves_qty, fills) · ("depth", request_id, seq_num, bids, asks, last_trade | None) ·
+    ("new_order", request_id, firm, instrument, side, ord_type, tif, price_ticks, qty, cl_ord_id) ·
+    ("cancel", request_id, firm, order_id) · ("reduce", request_id, firm, order_id, new_leaves_qty) ·
+    ("depth_request", request_id, instrument, levels) · ("logon", request_id, token)
+    """
+
+    def feed(self, data: bytes) -> list[tuple[object, ...]]:
+        """Raises LinkError on a bad frame; the link must then be closed."""
+
+def crc32c(data: bytes) -> int: ...
