@@ -1,0 +1,1 @@
+"""opsctl: the toolkit that keeps the venue up (ARCHITECTURE.md)."""

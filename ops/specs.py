@@ -1,0 +1,158 @@
+"""YAML at the edge: a document becomes typed values in one place, and every error names file, line and field (style.md, 4).
+
+`Section` wraps one YAML mapping. Each getter takes a key out, checks its shape and remembers it; `done()` refuses the
+keys that nobody asked for, with the nearest known name, so that a misspelt setting is never ignored in silence.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import yaml
+
+from ops.errors import UsageError
+
+_DURATION = re.compile(r"^(\d+(?:\.\d+)?)(ms|s|m|h)$")
+_DURATION_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PERCENT = re.compile(r"^(\d+(?:\.\d+)?)\s*%$")
+
+
+def parse_percent(text: str) -> Fraction:
+    """'0.1%' -> Fraction(1, 1000), exactly. Raises ValueError saying what to write."""
+    match = _PERCENT.match(text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is not a percentage: write it with its sign, such as 1% or 0.1%")
+    return Fraction(match.group(1)) / 100
+
+
+def parse_duration_s(text: str) -> float:
+    """'500ms', '5s', '2m', '1h' -> seconds. Raises ValueError saying what to write."""
+    match = _DURATION.match(text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is not a duration: write a number with its unit, such as 500ms, 5s or 2m")
+    return float(match.group(1)) * _DURATION_UNIT_S[match.group(2)]
+
+
+def load(path: Path) -> Section:
+    """The one YAML document of a file, as a mapping. Raises UsageError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UsageError(f"{path}: cannot be read: {reason}", hint="name an existing file") from error
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path}: not YAML (one document): {str(error).replace(chr(10), ' ')}", hint="mend the line named") from error
+    if not isinstance(node, yaml.MappingNode):
+        raise UsageError(f"{path}:1: expected a mapping of settings", hint="see the commented example in pipelines/canary.yaml")
+    return Section(path, node, "")
+
+
+class Section:
+    """One mapping of a document. Getters raise UsageError with file, line and dotted field name."""
+
+    def __init__(self, path: Path, node: yaml.MappingNode, prefix: str) -> None:
+        self._path, self._node, self._prefix = path, node, prefix
+        self._fields: dict[str, yaml.Node] = {}
+        self._asked: list[str] = []
+        for key, value in node.value:
+            name = str(key.value)
+            if name in self._fields:
+                raise self.error(name, "is written twice", key)
+            self._fields[name] = value
+
+    def error(self, field: str, reason: str, node: yaml.Node | None = None) -> UsageError:
+        line = (node or self._fields.get(field) or self._node).start_mark.line + 1
+        return UsageError(f"{self._path}:{line}: {self._prefix}{field}: {reason}")
+
+    def has(self, field: str) -> bool:
+        return field in self._fields
+
+    def text(self, field: str, default: str | None = None) -> str:
+        node = self._take(field, default is not None)
+        if node is None:
+            return default or ""
+        if not isinstance(node, yaml.ScalarNode):
+            raise self.error(field, "expected one value", node)
+        return str(node.value)
+
+    def choice(self, field: str, names: tuple[str, ...]) -> str:
+        value = self.text(field)
+        if value not in names:
+            raise self.error(field, f"{value!r} is not one of {', '.join(names)}")
+        return value
+
+    def integer(self, field: str, low: int, high: int, default: int | None = None) -> int:
+        text = self.text(field, None if default is None else str(default))
+        if not re.fullmatch(r"-?\d+", text):
+            raise self.error(field, f"{text!r} is not a whole number")
+        if not low <= int(text) <= high:
+            raise self.error(field, f"{text} is outside {low}..{high}")
+        return int(text)
+
+    def duration_s(self, field: str, low: float, high: float, default: str | None = None) -> float:
+        text = self.text(field, default)
+        try:
+            value = parse_duration_s(text)
+        except ValueError as error:
+            raise self.error(field, str(error)) from error
+        if not low <= value <= high:
+            raise self.error(field, f"{text} is outside {low:g}s..{high:g}s")
+        return value
+
+    def percent(self, field: str, default: str | None = None) -> Fraction:
+        text = self.text(field, default)
+        try:
+            return parse_percent(text)
+        except ValueError as error:
+            raise self.error(field, str(error)) from error
+
+    def factor(self, field: str, low: float, high: float, default: str | None = None) -> float:
+        text = self.text(field, default)
+        try:
+            value = float(text)
+        except ValueError as error:
+            raise self.error(field, f"{text!r} is not a number") from error
+        if not low <= value <= high:
+            raise self.error(field, f"{text} is outside {low:g}..{high:g}")
+        return value
+
+    def texts(self, field: str) -> list[str]:
+        node = self._take(field, optional=False)
+        if not isinstance(node, yaml.SequenceNode) or not all(isinstance(item, yaml.ScalarNode) for item in node.value):
+            raise self.error(field, "expected a list of values", node)
+        return [str(item.value) for item in node.value]
+
+    def section(self, field: str) -> Section:
+        node = self._take(field, optional=False)
+        if not isinstance(node, yaml.MappingNode):
+            raise self.error(field, "expected a mapping", node)
+        return Section(self._path, node, f"{self._prefix}{field}.")
+
+    def sections(self, field: str) -> Iterator[Section]:
+        node = self._take(field, optional=False)
+        if not isinstance(node, yaml.SequenceNode) or not node.value:
+            raise self.error(field, "expected a list with at least one entry", node)
+        for index, item in enumerate(node.value):
+            if not isinstance(item, yaml.MappingNode):
+                raise self.error(f"{field}[{index}]", "expected a mapping", item)
+            yield Section(self._path, item, f"{self._prefix}{field}[{index}].")
+
+    def done(self) -> None:
+        for name, node in self._fields.items():
+            if name not in self._asked:
+                near = difflib.get_close_matches(name, self._asked, n=1)
+                meant = f"; did you mean {near[0]}?" if near else f"; known here: {', '.join(sorted(set(self._asked)))}"
+                raise self.error(name, f"is not a setting{meant}", node)
+
+    def _take(self, field: str, optional: bool) -> yaml.Node | None:
+        self._asked.append(field)
+        node = self._fields.get(field)
+        if node is None and not optional:
+            raise self.error(field, "is missing", self._node)
+        return node
