@@ -1,0 +1,201 @@
+"""What a person asks of releases: ship one, finish what a dead one left, go back after a promotion.
+
+Each takes the one lock first, so that two never act on one venue. The work of a running release is in `controller`, the way back in
+`rollback`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+from ops.conventions import ExitCode, Pool, Track
+from ops.deploy import journal
+from ops.deploy.controller import Controller, Observer, Plan, label_promoted
+from ops.deploy.model import Cause, Outcome, Pipeline, processes_for
+from ops.deploy.outcome import end, make_outcome, with_way_back
+from ops.deploy.rollback import Ports, roll_back, write, zero_weight
+from ops.deploy.rounds import Submit, in_thread
+from ops.errors import Refused, Unavailable
+from ops.ports import Release, Roles, Split
+
+SWITCH_LIMIT_S = 5.0
+OWNER_LIMIT_S = 6.0
+"""A running `deploy` has this long to act on an abort before the weight is taken away over its head."""
+_PAUSE_S = 0.05
+COUNTED = ("canary_requests", "canary_errors", "zero_after_s", "rollback_s", "served_after_zero", "sessions_closed")
+
+
+def make_plan(ports: Ports, pipeline: Pipeline, release: Release) -> Plan:
+    """Raises Refused or Unavailable when the release cannot begin; changes nothing."""
+    roles = ports.roles.read()
+    if release.version == roles.stable_version:
+        raise Refused(f"{release.version} is the stable version already", hint="name another one: `opsctl releases list`")
+    gateways = ports.roles.gateways()
+    processes = tuple(processes_for(share, gateways) for share in pipeline.steps)
+    for share, count in zip(pipeline.steps, processes, strict=True):
+        ports.traffic.check_share(Split(roles.stable, share), gateways, count)
+    reading = ports.traffic.read()
+    if reading.pools[roles.stable].servers_up == 0:
+        raise Refused("no stable gateway takes requests: a release needs something to go back to", hint="see `opsctl status`")
+    return Plan(release.version, roles.stable_version, roles.stable, pipeline.steps, processes)
+
+
+def deploy(
+    ports: Ports,
+    pipeline: Pipeline,
+    release: Release,
+    observer: Observer,
+    aborted: Callable[[], str],
+    by: str,
+    submit: Submit = in_thread,
+) -> Outcome:
+    """Ships `release` and returns what became of it. `aborted` tells why to stop, "" to go on.
+
+    Raises Refused or Unavailable before the start; after it, every end is an Outcome.
+    """
+    ports.lock.acquire(f"opsctl deploy {release.version} by {by}")
+    try:
+        recover(ports, observer)
+        plan = make_plan(ports, pipeline, release)
+        stream = journal.next_stream(ports.store)
+        write(ports, stream, journal.STARTED, _started(plan, pipeline, release, by))
+        return Controller(ports, pipeline, plan, stream, observer, aborted, submit).run()
+    finally:
+        ports.lock.release()
+
+
+def recover(ports: Ports, observer: Observer) -> Outcome | None:
+    """Finish what a dead `deploy` left, from any point of its journal. The caller holds the lock. None when there is nothing to finish."""
+    left = journal.unfinished(ports.store)
+    if left is None:
+        return None
+    roles = ports.roles.read()
+    if left.promoting and roles.stable is left.stable_pool.other and roles.stable_version == left.version:
+        observer.say(f"{left.stream} ({left.version}) was promoted when its `opsctl deploy` died: finishing")
+        label_promoted(ports, roles)
+        outcome = make_outcome(left.stream, left.version, left.stable_version, None, "finished after its deploy died", 0.0)
+        return end(ports, left.stream, outcome)
+    observer.say(f"{left.stream} ({left.version}) was left by an `opsctl deploy` that died: rolling back to {left.stable_version}")
+    reason = "its `opsctl deploy` died"
+    back = roll_back(ports, left.stream, left.stable_pool, left.stable_version, Cause.OWNER_DIED, reason)
+    seconds = ports.clock.wall_s() - left.started_at_s
+    outcome = make_outcome(left.stream, left.version, left.stable_version, Cause.OWNER_DIED, reason, seconds)
+    if lease := ports.lease.current():
+        ports.lease.release(lease.token)
+    return end(ports, left.stream, with_way_back(outcome, back))
+
+
+def go_back(ports: Ports, observer: Observer, by: str, reason: str, ready_limit_s: float = 30.0) -> Outcome:
+    """`opsctl rollback`: end the release under way, or finish a dead one's rollback, or switch back to the N-1 that stands warm.
+
+    Raises Refused when there is nothing to go back to.
+    """
+    if ports.lock.held():
+        return _abort_running(ports, observer, by, reason)
+    ports.lock.acquire(f"opsctl rollback by {by}")
+    try:
+        return recover(ports, observer) or _switch_back(ports, observer, by, reason, ready_limit_s)
+    finally:
+        ports.lock.release()
+
+
+def _abort_running(ports: Ports, observer: Observer, by: str, reason: str) -> Outcome:
+    running = journal.unfinished(ports.store)
+    if running is None:
+        raise Refused("another opsctl command is at work, but no release is under way", hint="try again in a moment")
+    write(ports, running.stream, journal.ABORT, {"by": by, "reason": reason})
+    observer.say(f"asked {running.stream} ({running.version}) to roll back")
+    outcome = make_outcome(running.stream, running.version, running.stable_version, Cause.ABORTED, f"asked by {by}: {reason}", 0.0)
+    deadline_s = ports.clock.monotonic_s() + OWNER_LIMIT_S
+    while ports.clock.monotonic_s() < deadline_s:
+        ended = [e for e in ports.store.events(running.stream) if e.kind == journal.ENDED]
+        if ended:
+            data = ended[0].data
+            return replace(outcome, seconds=float(data["seconds"]), **{name: data[name] for name in COUNTED})
+        ports.clock.sleep(_PAUSE_S)
+    observer.say("its `opsctl deploy` does not act: taking the weight away over its head")
+    zero_weight(ports, running.stable_pool)
+    write(ports, running.stream, journal.WEIGHT_APPLIED, {"share": 0.0, "by": by})
+    return replace(outcome, reason=f"{outcome.reason}; its `opsctl deploy` did not react: end it, the next command finishes the rollback")
+
+
+def _switch_back(ports: Ports, observer: Observer, by: str, reason: str, ready_limit_s: float) -> Outcome:
+    roles, began_s = ports.roles.read(), ports.clock.monotonic_s()
+    old, new = roles.other_version, roles.stable_version
+    if not old:
+        hint = "ship another one: `opsctl releases list`, then `opsctl deploy VERSION`"
+        raise Refused(f"there is no version before {new} to go back to", hint=hint)
+    _ensure_ready(ports, observer, roles.stable.other, old, ready_limit_s)
+    decided_s = ports.clock.monotonic_s()
+    token = ports.lease.take(journal.VENUE, SWITCH_LIMIT_S * 2)
+    write(ports, journal.VENUE, journal.ROLLBACK, {"from": new, "to": old, "by": by, "reason": reason})
+    try:
+        ports.traffic.shift(Split(roles.stable.other, Fraction(0)))
+        reading = _await_zero(ports, roles.stable)
+        zero_s = ports.clock.monotonic_s() - decided_s
+        back = Roles(roles.stable.other, {roles.stable.other: old, roles.stable: ""})
+        ports.roles.write(back)
+    finally:
+        ports.lease.release(token)
+    closed = ports.traffic.close_sessions(roles.stable)
+    ports.targets.label({back.stable: (Track.STABLE, old)})
+    ports.cluster.stop(roles.stable)
+    served = ports.traffic.read().pools[roles.stable].requests - reading
+    whole_s = ports.clock.monotonic_s() - decided_s
+    outcome = replace(
+        make_outcome(journal.VENUE, new, old, Cause.ABORTED, f"switched back by {by}: {reason}", ports.clock.monotonic_s() - began_s),
+        exit_code=ExitCode.OK,
+        zero_after_s=zero_s,
+        rollback_s=whole_s,
+        served_after_zero=served,
+        sessions_closed=closed,
+    )
+    write(ports, journal.VENUE, journal.SWITCHED, {"from": new, "to": old, "by": by, "zero_after_s": zero_s, "served_after_zero": served})
+    observer.say(f"users are back on {old} after {zero_s:.3f} s")
+    return outcome
+
+
+def _ensure_ready(ports: Ports, observer: Observer, pool: Pool, version: str, limit_s: float) -> None:
+    """Every gateway of `pool` is ready as `version` and up at the splitter; started when it is not. Raises Refused."""
+    wanted, deadline_s, asked = ports.roles.gateways(), ports.clock.monotonic_s() + limit_s, False
+    while True:
+        ready = min(len(ports.cluster.ready(pool, version)), ports.traffic.read().pools[pool].servers_up)
+        if ready >= wanted:
+            return
+        if not asked:
+            observer.say(f"{version} is not warm ({ready} of {wanted} ready): starting it first")
+            ports.cluster.start(pool, version, wanted)
+            asked = True
+        if ports.clock.monotonic_s() >= deadline_s:
+            why = f"{ready} of {wanted} gateways ready after {limit_s:.0f} s"
+            raise Refused(f"{version} cannot take users: {why}", hint="see `opsctl status`")
+        ports.clock.sleep(_PAUSE_S)
+
+
+def _await_zero(ports: Ports, pool: Pool) -> int:
+    """The pool's request count at the moment its weight read back as 0. Raises Unavailable."""
+    deadline_s = ports.clock.monotonic_s() + SWITCH_LIMIT_S
+    while True:
+        traffic = ports.traffic.read().pools[pool]
+        if traffic.asked_weight == 0:
+            return traffic.requests
+        if ports.clock.monotonic_s() >= deadline_s:
+            why = f"could not be proved to be 0 within {SWITCH_LIMIT_S:.0f} s"
+            raise Unavailable(f"the weight of {pool} {why}", hint="see `opsctl status`")
+        ports.clock.sleep(_PAUSE_S)
+
+
+def _started(plan: Plan, pipeline: Pipeline, release: Release, by: str) -> Mapping[str, Any]:
+    return {
+        "version": plan.version,
+        "digest": release.digest,
+        "commit": release.commit,
+        "stable_version": plan.stable_version,
+        "stable_pool": plan.stable_pool,
+        "pipeline": pipeline.name,
+        "steps": [float(s) for s in plan.steps],
+        "by": by,
+    }
