@@ -80,7 +80,6 @@ class FileLease:
                 temporary.replace(self._path)
             return new
 
-
     def _lock_bounded(self, fd: int) -> None:
         for _ in range(100):
             if _try_lock(fd):
