@@ -15,7 +15,8 @@ class Engine:
     (seq_num, order_id, status, reason, order_qty, cum_qty, leaves_qty, [(trade_id, price_ticks, qty, maker_order_id), ...]).
     """
 
-    def __init__(self, instrument_max_qty: Sequence[int]) -> None: ...
+    def __init__(self, instrument_max_qty: Sequence[int], max_live_orders: int = ...) -> None:
+        """Raises ValueError when a max_qty lies outside 1..10**11, or max_live_orders outside 1..2**24 (its default)."""
     def new_order(
         self, firm: int, instrument: int, side: int, ord_type: int, tif: int, price_ticks: int, qty: int, cl_ord_id: str, ts_ns: int
     ) -> tuple[int, int, int, int, int, int, int, list[tuple[int, int, int, int]]]: ...
@@ -45,12 +46,15 @@ class Core:
         """Bind the gateways' link (TCP). Port 0 takes a free one. Returns the port. Raises OSError."""
     def start(self) -> None: ...
     def stop(self) -> None: ...
-    def stats(self) -> dict[str, int]:
+    def stats(self, with_state_hash: bool = True) -> dict[str, int]:
         """{"seq_num", "durable_seq_num", "commands", "trades", "queue_depth", "links", "live_orders", "last_tick_ns",
-        "log_healthy" (0/1), "epoch", "state_hash", "rejects"}; safe from any thread."""
+        "log_healthy" (0/1), "epoch", "state_hash", "rejects"}; safe from any thread. The state hash costs a pass over all
+        resting orders while the core waits, unless nothing changed; with_state_hash=False leaves it 0. commands and rejects count
+        since the start of the process, trades over the whole log. Under "memory" durable_seq_num moves only at recovery."""
 
 # The framed link, both ends. A frame is: u32 length of the rest, u32 CRC32C of the payload, payload (little endian).
-# Each encode_* returns one whole frame.
+# Each encode_* returns one whole frame. Raises LinkError when a text is longer than 255 bytes or the frame than FRAME_MAX, TypeError
+# when a number does not fit its field: check a member's input first.
 FRAME_MAX: int
 
 def encode_hello(name: str, epoch: int) -> bytes: ...
@@ -73,6 +77,15 @@ def encode_reply(
     cum_qty: int,
     leaves_qty: int,
     fills: Sequence[tuple[int, int, int, int]],
+) -> bytes: ...
+
+def encode_welcome(epoch: int, last_seq_num: int) -> bytes: ...
+def encode_depth(
+    request_id: int,
+    seq_num: int,
+    bids: Sequence[tuple[int, int]],
+    asks: Sequence[tuple[int, int]],
+    last_trade: tuple[int, int] | None,
 ) -> bytes: ...
 
 class FrameDecoder:

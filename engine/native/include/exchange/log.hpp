@@ -1,0 +1,92 @@
+// The write-ahead log: every input, before anybody sees its effect.
+//
+// A directory of segments 00000001.log, 00000002.log, ...: a 4096-byte header, then a fixed number of 128-byte
+// records, all pre-written with real zeros (allocating without writing makes the device pay later, at the worst
+// time). The record of seq_num s has one possible place, so a hole cannot hide. Records carry CRC, epoch, dense
+// seq_num and the first seq_num of their batch.
+//
+// Recovery cuts a damaged tail only if it can belong to the last batch, which nobody was answered for unless the
+// device broke its word. Damage with a record of a later batch behind it, or anything else out of order, raises
+// LogError and changes nothing.
+//
+// Limits: damage inside the last batch looks like a torn write even if the batch had been answered, and a log
+// whose last segments were deleted looks like a shorter log. Only a second copy can tell these apart.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <stdexcept>
+#include <string>
+
+#include "exchange/record.hpp"
+
+namespace exchange {
+
+// The log cannot be trusted or opened. The message names segment, byte offset and what to do.
+class LogError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// memory: written to the page cache before the answer; survives the death of the process.
+// device: synced to the device, once per batch, before any answer of the batch; survives a power cut.
+enum class AckPolicy : std::uint8_t { memory, device };
+
+struct LogConfig {
+  std::string dir;
+  AckPolicy ack_policy = AckPolicy::device;
+  std::uint64_t epoch = 1;
+  std::uint64_t config_digest = 0;      // Engine::config_digest(): a log is refused under another one
+  std::uint64_t segment_records = 262144;  // of new segments; existing ones keep theirs
+};
+
+struct RecoveryReport {
+  std::uint64_t records = 0;
+  SeqNum last_seq_num = 0;
+  std::uint64_t torn_records_cut = 0;
+  std::uint64_t segments = 0;
+  std::uint64_t elapsed_us = 0;
+};
+
+enum class AppendResult : std::uint8_t {
+  written,  // under the ack policy's promise
+  refused,  // nothing of the batch is in the log
+  unknown,  // the write failed and could not be taken back: nobody may be told either way
+};
+
+// Most records of one batch; recovery relies on it.
+inline constexpr std::size_t kMaxBatch = 1024;
+
+class Log {
+ public:
+  // Throws std::invalid_argument on a configuration that makes no sense. Opens nothing.
+  explicit Log(LogConfig config);
+  Log(const Log&) = delete;
+  Log& operator=(const Log&) = delete;
+  Log(Log&&) = delete;
+  Log& operator=(Log&&) = delete;
+  ~Log();
+
+  // Takes the directory's lock (one process at a time), hands every record to `apply` in order, cuts a torn tail,
+  // makes everything kept durable and opens the log for append. Call once. Throws LogError, and is closed then.
+  RecoveryReport recover(const std::function<void(const LogRecord&)>& apply);
+  // Gives up the files and the directory's lock for good; append() refuses from here on.
+  void close() noexcept;
+
+  // Writes one batch of 1..kMaxBatch commands under the next seq_nums. After any failure the log stays unhealthy
+  // and refuses everything.
+  [[nodiscard]] AppendResult append(std::span<const Command> batch) noexcept;
+
+  [[nodiscard]] bool healthy() const noexcept;
+  [[nodiscard]] SeqNum last_seq_num() const noexcept;
+  // The last seq_num known to be on the device. Under `memory` it moves only at recovery.
+  [[nodiscard]] SeqNum durable_seq_num() const noexcept;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace exchange
