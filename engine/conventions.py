@@ -48,7 +48,9 @@ PATH_ORDERBOOK = "/api/v1/orderbook"
 PATH_METRICS = "/metrics"
 PATH_HEALTH = "/healthz"
 PATH_READY = "/readyz"
-ROUTES = ("orders_post", "orders_delete", "orders_patch", "orderbook_get", "other")
+OPERATIONS_ROUTE = "operations"
+"""/metrics, /healthz, /readyz: asked by machines on the gateway's own port, never through the splitter."""
+ROUTES = ("orders_post", "orders_delete", "orders_patch", "orderbook_get", "other", OPERATIONS_ROUTE)
 
 HEADER_GATEWAY = "X-Gateway"
 """Every answer names the gateway that gave it; with HEADER_VERSION it shows which track served a client."""

@@ -1,0 +1,139 @@
+"""Settings that come from a person: the instruments file, addresses, durations. Parsed once, here, with the field named in every error."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from engine.types import Instrument
+
+SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9.\-]{0,15}")
+MAX_INSTRUMENTS = 10_000
+"""Row E1."""
+MAX_QTY = 1_000_000_000
+"""Upper bound of `max_quantity`, so that the sum of a full price level stays far inside 64 bits."""
+TICK_MAX_DECIMALS = 8
+DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
+DURATION_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class VenueError(Exception):
+    """A mistake of the user or an outage that the user must hear of: what is wrong, what to do next, and the exit code.
+
+    Exit codes: 1 the log cannot be trusted, 2 usage, 3 a comparison failed, 6 something needed does not answer.
+    """
+
+    def __init__(self, message: str, hint: str = "", exit_code: int = 2) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.exit_code = exit_code
+
+
+def default_instruments_path() -> Path:
+    """The packaged instruments: five shares with a tick of 0.01."""
+    return Path(__file__).with_name("instruments.yaml")
+
+
+def read_text(path: Path, what: str) -> str:
+    """The file's text. Raises VenueError naming the file when it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise VenueError(f"{what} {path} cannot be read: {error.strerror}", hint="check the path and its permissions") from error
+    except UnicodeDecodeError as error:
+        raise VenueError(f"{what} {path} is not UTF-8 text", hint="save it as UTF-8") from error
+
+
+def read_yaml(text: str, source: str) -> Any:
+    """Plain YAML data. Raises VenueError with the line of the mistake."""
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{source}:{mark.line + 1}" if mark is not None else source
+        raise VenueError(f"{where}: not valid YAML: {getattr(error, 'problem', None) or error}") from error
+
+
+def load_instruments(path: Path) -> tuple[Instrument, ...]:
+    return parse_instruments(read_text(path, "the instruments file"), str(path))
+
+
+def parse_instruments(text: str, source: str) -> tuple[Instrument, ...]:
+    """Instruments in file order; the place in the file is the core's dense index, so append, never reorder.
+
+    Raises VenueError naming `source`, the index and the field.
+    """
+    rows = read_yaml(text, source)
+    if not isinstance(rows, list) or not rows:
+        raise VenueError(f"{source}: expected a list of instruments with at least one entry", hint=_EXAMPLE)
+    if len(rows) > MAX_INSTRUMENTS:
+        raise VenueError(f"{source}: {len(rows)} instruments, at most {MAX_INSTRUMENTS} are supported")
+    instruments = tuple(_instrument(index, row, source) for index, row in enumerate(rows))
+    _refuse_doubles([instrument.symbol for instrument in instruments], source)
+    return instruments
+
+
+_EXAMPLE = 'an entry looks like {symbol: AAPL, tick_size: "0.01", max_quantity: 1000000}'
+_FIELDS = frozenset({"symbol", "tick_size", "max_quantity"})
+
+
+def _instrument(index: int, row: object, source: str) -> Instrument:
+    where = f"{source}: instrument {index}"
+    if not isinstance(row, dict):
+        raise VenueError(f"{where}: expected a mapping", hint=_EXAMPLE)
+    unknown = sorted(str(name) for name in row.keys() - _FIELDS)
+    missing = sorted(_FIELDS - row.keys())
+    if unknown or missing:
+        problem = f"unknown field {unknown[0]}" if unknown else f"{missing[0]}: missing"
+        raise VenueError(f"{where}: {problem}", hint=_EXAMPLE)
+    symbol, max_qty = row["symbol"], row["max_quantity"]
+    if not isinstance(symbol, str) or not SYMBOL.fullmatch(symbol):
+        raise VenueError(f"{where}: symbol: expected 1 to 16 of A-Z 0-9 . -, not {symbol!r}")
+    if isinstance(max_qty, bool) or not isinstance(max_qty, int) or not 1 <= max_qty <= MAX_QTY:
+        raise VenueError(f"{where}: max_quantity: expected a whole number from 1 to {MAX_QTY}, not {max_qty!r}")
+    return Instrument(index, symbol, _tick_size(row["tick_size"], where), max_qty)
+
+
+def _tick_size(value: object, where: str) -> Decimal:
+    """A binary float has lost the exact tick already, hence the string."""
+    if not isinstance(value, str):
+        raise VenueError(f"{where}: tick_size: expected a quoted decimal, not {value!r}", hint='write "0.01", in quotes')
+    try:
+        tick = Decimal(value)
+    except InvalidOperation:
+        tick = Decimal(0)
+    exponent = tick.as_tuple().exponent
+    if not tick.is_finite() or tick <= 0 or tick > 1_000_000 or not isinstance(exponent, int) or exponent < -TICK_MAX_DECIMALS:
+        raise VenueError(f"{where}: tick_size: expected a positive decimal with at most {TICK_MAX_DECIMALS} decimals, not {value!r}")
+    return tick
+
+
+def _refuse_doubles(symbols: Sequence[str], source: str) -> None:
+    seen: set[str] = set()
+    for index, symbol in enumerate(symbols):
+        if symbol in seen:
+            raise VenueError(f"{source}: instrument {index}: symbol: {symbol} appears twice")
+        seen.add(symbol)
+
+
+def parse_address(text: str, option: str) -> tuple[str, int]:
+    """`HOST:PORT` -> (host, port). Raises VenueError naming the option."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:
+        raise VenueError(f"{option}: expected HOST:PORT, not {text!r}", hint="for example 127.0.0.1:9001")
+    return host.strip("[]"), int(port)
+
+
+def parse_duration_s(text: str, option: str) -> float:
+    """`60s`, `2m`, `1.5h`, `500ms` or plain seconds -> seconds, above 0. Raises VenueError naming the option."""
+    match = DURATION.fullmatch(text.strip())
+    seconds = float(match[1]) * DURATION_UNIT_S[match[2] or "s"] if match else 0.0
+    if not 0 < seconds <= 366 * 86_400:
+        raise VenueError(f"{option}: expected a duration such as 60s, 5m or 500ms, not {text!r}")
+    return seconds

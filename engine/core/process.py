@@ -1,0 +1,141 @@
+"""`exchange core`: recover the log, open the link, run until SIGTERM.
+
+The admin server answers from the first moment, so that a long recovery shows as "recovering" and not as a dead process.
+A log that cannot be trusted ends the process with the reason; nothing here repairs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from aiohttp import web
+
+from engine import COMMIT, __version__, _core
+from engine.config import VenueError, load_instruments
+from engine.core.admin import CoreAdmin, Phase
+from engine.logs import JsonLog
+
+ACK_POLICIES = ("device", "memory")
+HEALTH_INTERVAL_S = 1.0
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class CoreSettings:
+    """Ports: 0 takes a free one (the log's `core.serving` names both).
+
+    `ack_policy`: "device" answers once the disk has the command, "memory" once the log's memory has it, which survives a
+    crash of the process and not one of the machine. `epoch` grows with each change of primary, never by itself.
+    """
+
+    log_dir: Path
+    instruments_path: Path
+    link_host: str = LOOPBACK
+    link_port: int = 0
+    admin_port: int = 0
+    ack_policy: str = "device"
+    epoch: int = 1
+
+
+def run_core(settings: CoreSettings) -> int:
+    """Blocks until SIGTERM or SIGINT. Returns the exit code. Raises VenueError: bad settings 2, a log that cannot be trusted 1."""
+    return asyncio.run(_serve(settings, JsonLog(process="core")))
+
+
+async def _serve(settings: CoreSettings, log: JsonLog) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    core = _new_core(settings)
+    stats = partial(core.stats, with_state_hash=False)  # the hash would stop the core for a pass over its orders
+    admin = CoreAdmin(stats)
+    runner = web.AppRunner(admin.app(), access_log=None)
+    try:
+        admin_port = await _listen_admin(runner, settings.admin_port)
+        admin.phase = Phase.RECOVERING
+        await _recover(core, settings, log)
+        if not stop.is_set():
+            link_port = _start(core, settings)
+            admin.phase = Phase.SERVING
+            log.info("core.serving", link_port=link_port, admin_port=admin_port, epoch=settings.epoch, ack_policy=settings.ack_policy,
+                     version=__version__, commit=COMMIT)  # fmt: skip
+            await _until(stop, core, log)
+    finally:
+        admin.phase = Phase.STOPPING
+        core.stop()
+        await runner.cleanup()
+    log.info("core.stopped", seq_num=stats()["seq_num"])
+    return 0
+
+
+def _new_core(settings: CoreSettings) -> _core.Core:
+    max_qty = [instrument.max_qty for instrument in load_instruments(settings.instruments_path)]
+    try:
+        settings.log_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return _core.Core(
+            log_dir=str(settings.log_dir), instrument_max_qty=max_qty, ack_policy=settings.ack_policy, epoch=settings.epoch
+        )  # fmt: skip
+    except OSError as error:
+        raise VenueError(f"the log folder {settings.log_dir} cannot be used: {error.strerror}", exit_code=1) from error
+    except ValueError as error:
+        raise VenueError(f"bad setting: {error}") from error
+    except _core.LogError as error:
+        raise _log_refused(error, settings) from error
+
+
+async def _recover(core: _core.Core, settings: CoreSettings, log: JsonLog) -> None:
+    """In a thread of its own: the admin pages answer meanwhile."""
+    try:
+        figures = await asyncio.to_thread(core.recover)
+    except _core.LogError as error:
+        raise _log_refused(error, settings) from error
+    seconds = figures["elapsed_us"] / 1e6
+    log.info("core.recovered", records=figures["records"], seconds=seconds, last_seq_num=figures["last_seq_num"],
+             segments=figures["segments"], torn_records_cut=figures["torn_records_cut"])  # fmt: skip
+
+
+def _start(core: _core.Core, settings: CoreSettings) -> int:
+    try:
+        port = core.listen(settings.link_host, settings.link_port)
+    except OSError as error:
+        raise _port_taken(f"{settings.link_host}:{settings.link_port}", error) from error
+    core.start()
+    return port
+
+
+async def _listen_admin(runner: web.AppRunner, port: int) -> int:
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, LOOPBACK, port).start()
+    except OSError as error:
+        raise _port_taken(f"{LOOPBACK}:{port}", error) from error
+    bound: int = runner.addresses[0][1]
+    return bound
+
+
+async def _until(stop: asyncio.Event, core: _core.Core, log: JsonLog) -> None:
+    """Wait for the signal; say once when the log's health changes."""
+    healthy = True
+    while not stop.is_set():
+        try:
+            async with asyncio.timeout(HEALTH_INTERVAL_S):
+                await stop.wait()
+        except TimeoutError:
+            now = bool(core.stats(with_state_hash=False)["log_healthy"])
+            if now != healthy:
+                (log.info if now else log.error)("core.log_health", healthy=now)
+            healthy = now
+
+
+def _log_refused(error: Exception, settings: CoreSettings) -> VenueError:
+    hint = f"keep {settings.log_dir} as it is and look at the place named above; the core starts on no log that it cannot trust"
+    return VenueError(f"the log cannot be used: {error}", hint=hint, exit_code=1)
+
+
+def _port_taken(where: str, error: OSError) -> VenueError:
+    return VenueError(f"cannot listen on {where}: {error.strerror or error}", hint="another process may hold the port", exit_code=1)

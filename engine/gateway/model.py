@@ -1,0 +1,86 @@
+"""What a gateway understands: listings, commands for the core, and refusals. Frozen values; nothing here does I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from engine.types import Instrument, OrdType, Side, TimeInForce
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """An instrument with its tick as `tick_unscaled * 10**-decimals`, so that prices need integers only."""
+
+    instrument: Instrument
+    tick_unscaled: int
+    decimals: int
+
+    def price_text(self, ticks: int) -> str:
+        """The price as a JSON number, exact, always with the tick's decimals."""
+        unscaled = ticks * self.tick_unscaled
+        if self.decimals == 0:
+            return str(unscaled)
+        whole, part = divmod(abs(unscaled), 10**self.decimals)
+        return f"{'-' if unscaled < 0 else ''}{whole}.{part:0{self.decimals}d}"
+
+
+Market = Mapping[str, Listing]
+"""Listings by symbol."""
+
+
+def listings(instruments: Iterable[Instrument]) -> dict[str, Listing]:
+    return {instrument.symbol: _listing(instrument) for instrument in instruments}
+
+
+def _listing(instrument: Instrument) -> Listing:
+    _, digits, exponent = instrument.tick_size.as_tuple()
+    assert isinstance(exponent, int), "config.parse_instruments admits finite ticks only"
+    unscaled = int("".join(map(str, digits)))
+    return Listing(instrument, unscaled * 10 ** max(exponent, 0), max(-exponent, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class NewOrder:
+    """`price_ticks` is 0 for a market order; `cl_ord_id` is empty when the member gave none."""
+
+    listing: Listing
+    side: Side
+    ord_type: OrdType
+    time_in_force: TimeInForce
+    price_ticks: int
+    qty: int
+    cl_ord_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    order_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reduce:
+    """Amend downwards: the order keeps its place in the queue."""
+
+    order_id: int
+    new_leaves_qty: int
+
+
+@dataclass(frozen=True, slots=True)
+class DepthQuery:
+    listing: Listing
+    levels: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An answer that is not a success. `code` is one of errors.ERROR_CODES, which also knows the HTTP status."""
+
+    code: str
+    message: str
+    field: str | None = None
+    order_id: int | None = None
+    retry_after_s: int | None = None
+    correlation_id: str | None = None
+    allow: str | None = None
+    """For the header Allow of a 405."""

@@ -1,0 +1,126 @@
+"""`exchange gateway`: puts the parts together, serves, and on SIGTERM leaves without dropping a request.
+
+Order of leaving: readiness goes first, so the splitter sends nobody new; then the listening sockets; then requests in
+flight, within DRAIN_BOUND_S; then sessions and idle connections; the core link last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+from engine import COMMIT, __version__
+from engine.config import VenueError, load_instruments
+from engine.gateway.binary import SessionServer
+from engine.gateway.http import RestApi
+from engine.gateway.keywatch import KeyWatch
+from engine.gateway.link import CoreLink
+from engine.gateway.metrics import GatewayMetrics
+from engine.gateway.model import listings
+from engine.gateway.service import OrderService
+from engine.gateway.state import MAX_REQUESTS, GatewayState
+from engine.keys import KeyRing, load_keys
+from engine.logs import JsonLog
+
+DRAIN_BOUND_S = 5.0
+BACKLOG = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """Ports: 0 takes a free one (the log's `gateway.listening` names it)."""
+
+    name: str
+    core_host: str
+    core_port: int
+    keys_path: Path
+    instruments_path: Path
+    host: str = "127.0.0.1"
+    http_port: int = 0
+    binary_port: int = 0
+    max_requests: int = MAX_REQUESTS
+
+
+def run_gateway(settings: GatewaySettings) -> int:
+    """Blocks until SIGTERM or SIGINT. Returns the exit code. Raises VenueError for a bad file or a taken port."""
+    log = JsonLog(process="gateway", gateway=settings.name)
+    return asyncio.run(_serve(settings, log))
+
+
+async def _serve(settings: GatewaySettings, log: JsonLog) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    gateway = Gateway(settings, log)
+    try:
+        await gateway.start()
+        await stop.wait()
+    finally:
+        await gateway.stop()
+    return 0
+
+
+class Gateway:
+    """One gateway in this event loop; tests use it without a process of its own. Raises VenueError from the constructor."""
+
+    def __init__(self, settings: GatewaySettings, log: JsonLog) -> None:
+        self._settings, self._log = settings, log
+        market = listings(load_instruments(settings.instruments_path))
+        keys = load_keys(settings.keys_path)
+        self.link = CoreLink(settings.core_host, settings.core_port, settings.name, log)
+        self.state = GatewayState(settings.name, self.link, keys, max_requests=settings.max_requests)
+        self.metrics = GatewayMetrics(self.link)
+        self.service = service = OrderService(self.link, self.metrics)
+        self._runner = web.ServerRunner(RestApi(self.state, service, self.metrics, market, log).server(), shutdown_timeout=DRAIN_BOUND_S)
+        self.sessions = SessionServer(self.state, service, self.metrics, tuple(market.values()), log)
+        self._watch = KeyWatch(settings.keys_path, self._replace_keys, log)
+        self._watching: asyncio.Task[None] | None = None
+        self._site: web.TCPSite | None = None
+        self.http_port = 0
+        self.binary_port = 0
+
+    async def start(self) -> None:
+        settings = self._settings
+        await self._runner.setup()
+        self._site = web.TCPSite(self._runner, settings.host, settings.http_port, backlog=BACKLOG)
+        try:
+            await self._site.start()
+            self.binary_port = await self.sessions.listen(settings.host, settings.binary_port)
+        except OSError as error:
+            raise VenueError(f"cannot listen on {settings.host}: {error.strerror}", hint="another process may hold the port") from error
+        self.http_port = self._runner.addresses[0][1]
+        self.link.connect()
+        self._watching = asyncio.create_task(self._watch.run())
+        self._log.info(
+            "gateway.listening", http_port=self.http_port, binary_port=self.binary_port, version=__version__, commit=COMMIT
+        )  # fmt: skip
+
+    async def stop(self) -> None:
+        """Idempotent; bounded by DRAIN_BOUND_S and a little."""
+        if self.state.draining:
+            return
+        self.state.draining = True
+        self._log.info("gateway.draining", in_flight=self.link.queue_depth)
+        if self._watching is not None:
+            self._watching.cancel()
+        self.sessions.stop_listening()
+        if self._site is not None:
+            await self._site.stop()
+        try:
+            async with asyncio.timeout(DRAIN_BOUND_S):
+                await self.state.idle()
+        except TimeoutError:
+            self._log.warning("gateway.drain_bound", in_flight=self.link.queue_depth)
+        self.sessions.close_sessions()
+        await self._runner.cleanup()
+        await self.link.close()
+        self._log.info("gateway.stopped")
+
+    def _replace_keys(self, ring: KeyRing) -> None:
+        self.state.replace_keys(ring)
+        self.sessions.close_revoked()

@@ -1,0 +1,81 @@
+"""Commands in, replies out, over the core link: the one path that REST and binary sessions share, with its metrics."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from engine import _core
+from engine.conventions import COMPLETION_BOUND_S
+from engine.gateway.link import CoreLink, Frame, LinkBusy, LinkDown, OutcomeUnknown
+from engine.gateway.metrics import GatewayMetrics
+from engine.gateway.model import Cancel, DepthQuery, NewOrder, Reduce
+from engine.types import Depth, Fill, OrdStatus, RejectReason, Reply
+
+NOT_PROCESSED = (RejectReason.LOG_UNAVAILABLE, RejectReason.BOOK_FULL, RejectReason.BAD_COMMAND)
+"""Refusals that are the venue's own trouble: such an order does not count as completed."""
+
+
+class OrderService:
+    """Each method raises LinkDown, LinkBusy (nothing was sent) or OutcomeUnknown (it may have happened)."""
+
+    def __init__(self, link: CoreLink, metrics: GatewayMetrics, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._link = link
+        self._metrics = metrics
+        self._clock = clock
+
+    async def new_order(self, firm: int, order: NewOrder, started_s: float) -> Reply:
+        """`started_s`: when the order's bytes began to be read, on this service's clock."""
+        index = order.listing.instrument.instrument_id
+        side, ord_type, tif = int(order.side), int(order.ord_type), int(order.time_in_force)
+        price_ticks, qty, cl_ord_id = order.price_ticks, order.qty, order.cl_ord_id
+        return await self.submit(
+            lambda request_id: _core.encode_new_order(
+                request_id, firm, index, side, ord_type, tif, price_ticks, qty, cl_ord_id
+            ),
+            started_s,
+        )  # fmt: skip
+
+    async def submit(self, encode: Callable[[int], bytes], started_s: float) -> Reply:
+        """One new order, whatever its origin: counted as submitted, completed, rejected and timed."""
+        metrics = self._metrics
+        metrics.submitted.inc()
+        try:
+            reply = to_reply(await self._link.request(encode, is_order=True))
+        except OutcomeUnknown:
+            metrics.ack_seconds.observe(self._clock() - started_s)
+            metrics.rejected("outcome_unknown")
+            raise
+        except (LinkDown, LinkBusy) as error:
+            metrics.rejected("core_unavailable" if isinstance(error, LinkDown) else "gateway_busy")
+            raise
+        elapsed_s = self._clock() - started_s
+        metrics.ack_seconds.observe(elapsed_s)
+        if reply.reason:
+            metrics.rejected(reply.reason.name.lower())
+        if elapsed_s <= COMPLETION_BOUND_S and reply.reason not in NOT_PROCESSED:
+            metrics.completed.inc()
+        return reply
+
+    async def cancel(self, firm: int, cancel: Cancel) -> Reply:
+        order_id = cancel.order_id
+        return to_reply(await self._link.request(lambda request_id: _core.encode_cancel(request_id, firm, order_id)))
+
+    async def reduce(self, firm: int, reduce: Reduce) -> Reply:
+        order_id, qty = reduce.order_id, reduce.new_leaves_qty
+        return to_reply(await self._link.request(lambda request_id: _core.encode_reduce(request_id, firm, order_id, qty)))
+
+    async def depth(self, query: DepthQuery) -> Depth:
+        index, levels = query.listing.instrument.instrument_id, query.levels
+        frame = await self._link.request(lambda request_id: _core.encode_depth_request(request_id, index, levels))
+        assert frame[0] == "depth", frame[0]
+        _, _, seq_num, bids, asks, last_trade = frame
+        return Depth(seq_num, tuple(map(tuple, bids)), tuple(map(tuple, asks)), tuple(last_trade) if last_trade is not None else None)
+
+
+def to_reply(frame: Frame) -> Reply:
+    """The decoder's tuple as the venue's own value."""
+    assert frame[0] == "reply", frame[0]
+    _, request_id, seq_num, order_id, status, reason, order_qty, cum_qty, leaves_qty, fills = frame
+    executions = tuple(Fill(*fill) for fill in fills)
+    return Reply(request_id, seq_num, order_id, OrdStatus(status), RejectReason(reason), order_qty, cum_qty, leaves_qty, executions)
