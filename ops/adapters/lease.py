@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,17 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 def boot_id() -> str:
     return _BOOT_ID.read_text(encoding="ascii").strip() if _BOOT_ID.exists() else "unknown"
+
+
+_FIELDS: dict[str, Callable[[Any], Any]] = {"stream": str, "token": int, "ends_s": float, "boot": str, "pid": int, "held": bool}
+
+
+@contextmanager
+def _disk(what: str, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable(f"{what} {path} cannot be used: {error.strerror}", hint="check the disk and the folder's owner") from error
 
 
 class FileLease:
@@ -63,14 +76,16 @@ class FileLease:
         return bool(live) and float(old["ends_s"]) > self._clock.monotonic_s()
 
     def _read(self) -> dict[str, Any]:
+        """What the file says; nothing, unless it is whole: the guardian must not stumble over it, and no lease is the safe reading."""
         try:
             loaded = json.loads(self._path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            whole = {name: kind(loaded[name]) for name, kind in _FIELDS.items()}
+        except (OSError, ValueError, TypeError, KeyError, OverflowError):
             return {}
-        return loaded if isinstance(loaded, dict) else {}
+        return whole if math.isfinite(whole["ends_s"]) else {}
 
     def _change(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
-        with Path(f"{self._path}.lock").open("a", encoding="utf-8") as guard:
+        with _disk("the lease", self._path), Path(f"{self._path}.lock").open("a", encoding="utf-8") as guard:
             self._lock_bounded(guard.fileno())
             old = self._read()
             new = change(old)
@@ -96,12 +111,14 @@ class FileLock:
         self._fd: int | None = None
 
     def acquire(self, owner: str) -> None:
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with _disk("the lock", self._path):
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         for _ in range(5):  # `held` of another command takes the lock for microseconds
             if _try_lock(fd):
-                os.ftruncate(fd, 0)
-                os.pwrite(fd, f"{owner} (pid {os.getpid()})".encode(), 0)
                 self._fd = fd
+                with suppress(OSError):  # a full disk: the lock holds without its owner's name
+                    os.ftruncate(fd, 0)
+                    os.pwrite(fd, f"{owner} (pid {os.getpid()})".encode(), 0)
                 return
             self._clock.sleep(0.05)
         present = os.pread(fd, 200, 0).decode(errors="replace")
@@ -117,10 +134,11 @@ class FileLock:
     def held(self) -> bool:
         if self._fd is not None:
             return True
-        try:
-            fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return False
+        with _disk("the lock", self._path):
+            try:
+                fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
+            except FileNotFoundError:
+                return False
         try:
             return not _try_lock(fd)
         finally:

@@ -1,9 +1,9 @@
 """Prometheus as a witness that may lie: every way in which an answer can be no figure is refused here, with its reason.
 
 Refused: no connection, a time-out, a status other than 200, a body that is not Prometheus' JSON (the client library raises KeyError or a
-decode error for those), no series, NaN, infinities, negative counts, two series for one key, an answer for another instant than asked,
-and samples older than three scrapes. The library's own retries are switched off: a hanging server would cost 14 s by its defaults, and
-the next round is the retry.
+decode error for those), no series, NaN, infinities, negative or absurd counts, two series for one key, an answer for another instant than
+asked, and samples older than three scrapes. The library's own retries are switched off: a hanging server would cost 14 s by its defaults,
+and the next round is the retry. Its time-out bounds one read of the socket, not the answer: a body that drips is cut off here.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from engine import conventions as names
 from ops.conventions import Track
@@ -22,6 +23,10 @@ READ_TIMEOUT_S = 2.0
 STALE_AFTER_S = 4.0
 """Three scrapes of one second, and one to spare."""
 INSTANT_SLACK_S = 1.0
+MOST = 1e10
+"""No count of a window is larger, nor is a Unix time before the year 2286."""
+MOST_BYTES = 8_000_000
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 Rows = Mapping[tuple[str, ...], float]
 
@@ -37,7 +42,8 @@ class PrometheusMetrics:
         tracks = "|".join(sorted(versions))
         where, window = f'{{{names.LABEL_TRACK}=~"{tracks}"}}', f"[{max(2, round(window_s))}s]"
         newest = self._rows(f"min by (track, version) (timestamp({names.BUILD_INFO}{where}))", at_s, ("track", "version"))
-        requests = f"sum by (track, version, code) (increase({names.HTTP_REQUESTS}{where}{window}))"
+        served = f'{{{names.LABEL_TRACK}=~"{tracks}",route!="{names.OPERATIONS_ROUTE}"}}'
+        requests = f"sum by (track, version, code) (increase({names.HTTP_REQUESTS}{served}{window}))"
         codes = self._rows(requests, at_s, ("track", "version", "code"))
         bucket = f"{names.ORDER_ACK_SECONDS}_bucket{where}{window}"
         buckets = self._rows(f"sum by (track, version, le) (increase({bucket}))", at_s, ("track", "version", "le"))
@@ -45,7 +51,7 @@ class PrometheusMetrics:
 
     def _rows(self, query: str, at_s: float, labels: tuple[str, ...]) -> Rows:
         answer = self._ask(query, at_s)
-        if not isinstance(answer, list) or not all(isinstance(row, dict) and "value" in row and "metric" in row for row in answer):
+        if not isinstance(answer, list) or not all(_is_row(row) for row in answer):
             raise MetricsUnavailable("Prometheus answered something else than a vector")
         rows: dict[tuple[str, ...], float] = {}
         for row in answer:
@@ -57,6 +63,7 @@ class PrometheusMetrics:
 
     def _ask(self, query: str, at_s: float) -> Any:
         import requests
+        import urllib3
         from prometheus_api_client.exceptions import PrometheusApiClientException
 
         try:
@@ -69,7 +76,9 @@ class PrometheusMetrics:
             raise MetricsUnavailable(f"Prometheus cannot be reached at {self._url}") from error
         except PrometheusApiClientException as error:
             raise MetricsUnavailable(f"Prometheus refused the query: {str(error)[:120]}") from error
-        except (KeyError, TypeError, ValueError) as error:
+        except urllib3.exceptions.HTTPError as error:
+            raise MetricsUnavailable("Prometheus broke off in the middle of its answer") from error
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise MetricsUnavailable("Prometheus answered without a result") from error
 
     def _connected(self) -> Any:
@@ -77,19 +86,46 @@ class PrometheusMetrics:
             from prometheus_api_client import PrometheusConnect
             from urllib3.util.retry import Retry
 
-            self._client = PrometheusConnect(url=self._url, retry=Retry(total=0))
+            self._client = PrometheusConnect(url=self._url, retry=Retry(total=0), session=_bounded_session(self._url, self._clock))
         return self._client
+
+
+def _bounded_session(url: str, clock: Clock) -> Any:
+    """A session whose answers are whole within READ_TIMEOUT_S of their first byte, and no longer than MOST_BYTES."""
+    import requests
+
+    class Bounded(requests.Session):
+        def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+            response = super().send(request, **{**options, "stream": True})
+            deadline_s, body = clock.monotonic_s() + READ_TIMEOUT_S, bytearray()
+            while chunk := response.raw.read1(65536, decode_content=True):
+                body += chunk
+                if clock.monotonic_s() >= deadline_s or len(body) > MOST_BYTES:
+                    response.close()
+                    raise requests.exceptions.ReadTimeout(f"{len(body)} bytes of an answer without an end")
+            response._content = bytes(body)
+            return response
+
+    session = Bounded()
+    session.trust_env = urlsplit(url).hostname not in _LOOPBACK  # a proxy of the environment is not for this machine's own
+    return session
+
+
+def _is_row(row: Any) -> bool:
+    return isinstance(row, dict) and "value" in row and isinstance(row.get("metric"), dict)
 
 
 def _value(pair: Any, at_s: float) -> float:
     try:
         instant, value = float(pair[0]), float(pair[1])
-    except (TypeError, ValueError, IndexError) as error:
+    except (TypeError, ValueError, LookupError, OverflowError) as error:
         raise MetricsUnavailable("Prometheus gave a sample that is no number") from error
     if not math.isfinite(value) or not math.isfinite(instant):
         raise MetricsUnavailable(f"Prometheus gave {pair[1]} for a figure")
     if value < 0:
         raise MetricsUnavailable(f"Prometheus gave a negative count ({value:g})")
+    if value > MOST:
+        raise MetricsUnavailable(f"Prometheus gave an absurd count ({value:g})")
     if abs(instant - at_s) > INSTANT_SLACK_S:
         raise MetricsUnavailable(f"Prometheus answered for an instant {at_s - instant:.0f} s away from the one asked")
     return value
@@ -122,6 +158,9 @@ def _histogram(track: Track, version: str, rows: Rows) -> tuple[tuple[float, int
 
 def _bound(le: str) -> float:
     try:
-        return float(le)
-    except ValueError as error:
-        raise MetricsUnavailable(f"a latency bucket has the bound {le!r}") from error
+        bound = float(le)
+    except ValueError:
+        bound = math.nan
+    if math.isnan(bound):
+        raise MetricsUnavailable(f"a latency bucket has the bound {le!r}")
+    return bound

@@ -38,6 +38,7 @@ class SqliteStore:
         self._path = path
 
     def append(self, stream: str, kind: str, data: Mapping[str, Any], at_s: float) -> Event:
+        at_s = float(at_s)  # a whole number would be read back as 5.0 and hash differently
         text = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
         with self._connection() as db:
             db.execute("BEGIN IMMEDIATE")
@@ -50,7 +51,7 @@ class SqliteStore:
 
     def events(self, stream: str | None = None, after_seq: int = 0) -> tuple[Event, ...]:
         """In order. Raises StoreCorrupt naming the first row that does not fit the chain."""
-        if not self._path.exists():
+        if not self._exists():
             return ()
         with self._connection() as db:
             rows = db.execute("SELECT seq, at_s, stream, kind, data, prev, hash FROM events WHERE seq >= ? ORDER BY seq", (after_seq,))
@@ -69,10 +70,22 @@ class SqliteStore:
             expected_seq, expected_prev = seq + 1, digest
             yield Event(seq, at_s, stream, kind, json.loads(text), digest)
 
+    def _exists(self) -> bool:
+        try:
+            self._path.stat()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise self._unusable(error) from error
+        return True
+
+    def _unusable(self, error: Exception) -> Unavailable:
+        return Unavailable(f"the journal {self._path} cannot be used: {error}", hint="check the disk and the folder's owner")
+
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         try:
-            new = not self._path.exists()
+            new = not self._exists()
             if new:
                 os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
             db = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
@@ -84,8 +97,9 @@ class SqliteStore:
             finally:
                 db.close()
         except (sqlite3.Error, OSError) as error:
-            raise Unavailable(f"the journal {self._path} cannot be used: {error}", hint="check the disk and the folder's owner") from error
+            raise self._unusable(error) from error
 
 
-def _digest(prev: str, seq: int, at_s: float, stream: str, kind: str, text: str) -> str:
-    return hashlib.sha256("\n".join((prev, str(seq), repr(at_s), stream, kind, text)).encode()).hexdigest()
+def _digest(prev: object, seq: int, at_s: float, stream: object, kind: object, text: object) -> str:
+    """Over whatever the row holds: a column of a tampered row may be of any type."""
+    return hashlib.sha256("\n".join(map(str, (prev, seq, repr(at_s), stream, kind, text))).encode()).hexdigest()
