@@ -13,6 +13,7 @@ The promotion is one atomic replacement of the venue's roles file: before it the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Protocol
@@ -22,7 +23,7 @@ from ops.deploy import journal
 from ops.deploy.decide import asked_share, decide, percent, rolled_back, start
 from ops.deploy.model import Action, Cause, Do, Facts, Outcome, Phase, Pipeline, Round, State
 from ops.deploy.outcome import end, make_outcome, with_way_back
-from ops.deploy.rollback import Ports, roll_back, write
+from ops.deploy.rollback import Ports, attempt, roll_back, write
 from ops.deploy.rounds import Counters, Rounds, Submit, WitnessBook
 from ops.errors import OpsError, Unavailable
 from ops.ports import Roles, Split
@@ -59,6 +60,21 @@ class Observer(Protocol):
         """One line of what was just done."""
 
 
+class Unbreakable:
+    """An observer that may break, as a closed terminal does, without keeping a release from its way back."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+
+    def tick(self, view: View) -> None:
+        with suppress(Exception):
+            self._observer.tick(view)
+
+    def say(self, text: str) -> None:
+        with suppress(Exception):
+            self._observer.say(text)
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What `deploy` is going to do; `--dry-run` prints it."""
@@ -77,7 +93,7 @@ class Controller:
         self, ports: Ports, pipeline: Pipeline, plan: Plan, stream: str, observer: Observer, aborted: Callable[[], str], submit: Submit
     ) -> None:
         self._ports, self._pipeline, self._plan, self._stream = ports, pipeline, plan, stream
-        self._observer, self._aborted = observer, aborted
+        self._observer, self._aborted = Unbreakable(observer), aborted
         self._gateways = ports.roles.gateways()
         self._rounds = Rounds(ports.metrics, ports.clock, pipeline, plan.stable_pool, submit)
         self._witness = WitnessBook()
@@ -109,23 +125,26 @@ class Controller:
                 self._tick()
                 if self._state.phase in (Phase.STARTING, Phase.CHECKING):
                     self._ports.clock.sleep(TICK_S)
-            if self._state.phase is Phase.PROMOTING:
-                return self._promoted()
+            promoted = self._state.phase is Phase.PROMOTING and self._promote()
         except OpsError as error:
-            self._state, _ = rolled_back(self._state, self._ports.clock.monotonic_s(), Cause.ERROR, error.message)
+            promoted = self._turned()
+            if not promoted and self._state.phase is not Phase.ROLLING_BACK:
+                self._state, _ = rolled_back(self._state, self._ports.clock.monotonic_s(), Cause.ERROR, error.message)
         except BaseException as error:
+            if self._turned():
+                raise
             reason = "interrupted" if isinstance(error, KeyboardInterrupt) else f"a fault of opsctl itself: {type(error).__name__}"
             self._state, _ = rolled_back(self._state, self._ports.clock.monotonic_s(), Cause.ERROR, reason)
             self._rolled_back()
             raise
-        return self._rolled_back()
+        return self._promoted() if promoted else self._rolled_back()
 
     def _begin(self) -> None:
         self._witness.add(self._ports.traffic.read())
         self._zero = self._round_base = self._witness.totals()
         self._token = self._ports.lease.take(self._stream, self._pipeline.lease_s)
         events = self._ports.store.events(self._stream)
-        self._first_seq = events[-1].seq
+        self._first_seq = events[0].seq
         self._ports.targets.label(self._tracks(Track.CANARY))
         self._scale(self._wanted)
 
@@ -181,6 +200,7 @@ class Controller:
         """How many canary processes run that are the very ones that became ready; also finds the newly ready ones."""
         try:
             running = {p.name: p.pid for p in self._ports.cluster.processes(self._canary) if p.running}
+            ready = self._newly_ready(now_s)
         except Unavailable:
             return None
         gone = [name for name, pid in self._pids.items() if running.get(name) != pid]
@@ -188,12 +208,16 @@ class Controller:
             self._lost += 1
             del self._pids[name]
             self._observer.say(f"canary process {name} died")
-        if self._state.phase is Phase.STARTING and now_s >= self._next_ready_s:
-            self._next_ready_s = now_s + READY_POLL_S
-            ready = self._ports.cluster.ready(self._canary, self._plan.version)
-            self._pids.update({name: running[name] for name in ready if name in running})
+        self._pids.update({name: running[name] for name in ready if name in running})
         self._ready = min(len(self._pids), self._servers_up)
         return len(self._pids)
+
+    def _newly_ready(self, now_s: float) -> tuple[str, ...]:
+        """Asked while processes are missing: those of the step to come, and one that died and was started again."""
+        if now_s < self._next_ready_s or (self._state.phase is not Phase.STARTING and len(self._pids) >= self._wanted):
+            return ()
+        self._next_ready_s = now_s + READY_POLL_S
+        return self._ports.cluster.ready(self._canary, self._plan.version)
 
     def _round(self, now_s: float) -> Round | None:
         if asked_share(self._pipeline, self._state) == 0:
@@ -244,6 +268,7 @@ class Controller:
         applied = self._read_back(share)
         write(self._ports, self._stream, journal.WEIGHT_APPLIED, {"share": float(applied)})
         self._observer.say(f"weight {percent(share)} asked, {percent(applied)} applied")
+        self._rounds.forget()
         self._round_base = self._witness.totals()
         self._next_check_s = self._ports.clock.monotonic_s() + self._pipeline.interval_s
 
@@ -282,16 +307,29 @@ class Controller:
 
     # --- end
 
-    def _promoted(self) -> Outcome:
+    def _promote(self) -> bool:
+        """The one atomic replacement. False when the lease is no longer ours: then it is a rollback."""
         write(self._ports, self._stream, journal.PROMOTE, {"version": self._plan.version})
         roles = Roles(self._canary, {self._canary: self._plan.version, self._plan.stable_pool: self._plan.stable_version})
         if not self._ports.lease.renew(self._token, self._pipeline.lease_s):
             now_s = self._ports.clock.monotonic_s()
             self._state, _ = rolled_back(self._state, now_s, Cause.LEASE_LOST, "the lease was lost before the promotion")
-            return self._rolled_back()
+            return False
         self._ports.roles.write(roles)
-        self._ports.lease.release(self._token)
-        label_promoted(self._ports, roles)
+        return True
+
+    def _turned(self) -> bool:
+        """Whether the roles file names the canary's pool: then the release is done, whatever broke around it."""
+        if self._state.phase is not Phase.PROMOTING:
+            return False
+        return attempt([], "roles", lambda: self._ports.roles.read().stable is self._canary) or False
+
+    def _promoted(self) -> Outcome:
+        notes: list[str] = []
+        attempt(notes, "lease", lambda: self._ports.lease.release(self._token))
+        attempt(notes, "targets", lambda: label_promoted(self._ports, self._ports.roles.read()))
+        for note in notes:
+            self._observer.say(note)
         self._observer.say(f"{self._plan.version} is stable; {self._plan.stable_version} stays warm for `opsctl rollback`")
         return end(self._ports, self._stream, self._outcome(None, "every step passed its checks"))
 
@@ -303,10 +341,11 @@ class Controller:
             back = roll_back(self._ports, self._stream, self._plan.stable_pool, self._plan.stable_version, cause, reason)
         except OpsError as error:
             return replace(outcome, exit_code=ExitCode.ROLLBACK_INCOMPLETE, reason=f"{reason}; and {error.message}")
-        self._ports.lease.release(self._token)
-        self._read_splitter(self._ports.clock.monotonic_s())
+        notes = list(back.notes)
+        attempt(notes, "lease", lambda: self._ports.lease.release(self._token))
+        attempt(notes, "counters", lambda: self._read_splitter(self._ports.clock.monotonic_s()))
         outcome = self._outcome(cause, reason)
-        for note in back.notes:
+        for note in notes:
             self._observer.say(note)
         took = f"weight 0 after {back.zero_after_s:.3f} s, whole rollback {back.whole_s:.1f} s"
         self._observer.say(f"users are back on {self._plan.stable_version}: {took}")

@@ -13,12 +13,12 @@ from typing import Any
 
 from ops.conventions import ExitCode, Pool, Track
 from ops.deploy import journal
-from ops.deploy.controller import Controller, Observer, Plan, label_promoted
+from ops.deploy.controller import Controller, Observer, Plan, Unbreakable, label_promoted
 from ops.deploy.model import Cause, Outcome, Pipeline, processes_for
 from ops.deploy.outcome import end, make_outcome, with_way_back
-from ops.deploy.rollback import Ports, roll_back, write, zero_weight
+from ops.deploy.rollback import Ports, attempt, roll_back, write, zero_weight
 from ops.deploy.rounds import Submit, in_thread
-from ops.errors import Refused, Unavailable
+from ops.errors import OpsError, Refused, Unavailable
 from ops.ports import Release, Roles, Split
 
 SWITCH_LIMIT_S = 5.0
@@ -69,6 +69,7 @@ def deploy(
 
 def recover(ports: Ports, observer: Observer) -> Outcome | None:
     """Finish what a dead `deploy` left, from any point of its journal. The caller holds the lock. None when there is nothing to finish."""
+    observer = Unbreakable(observer)
     left = journal.unfinished(ports.store)
     if left is None:
         return None
@@ -76,6 +77,7 @@ def recover(ports: Ports, observer: Observer) -> Outcome | None:
     if left.promoting and roles.stable is left.stable_pool.other and roles.stable_version == left.version:
         observer.say(f"{left.stream} ({left.version}) was promoted when its `opsctl deploy` died: finishing")
         label_promoted(ports, roles)
+        _end_lease(ports)
         outcome = make_outcome(left.stream, left.version, left.stable_version, None, "finished after its deploy died", 0.0)
         return end(ports, left.stream, outcome)
     observer.say(f"{left.stream} ({left.version}) was left by an `opsctl deploy` that died: rolling back to {left.stable_version}")
@@ -83,9 +85,13 @@ def recover(ports: Ports, observer: Observer) -> Outcome | None:
     back = roll_back(ports, left.stream, left.stable_pool, left.stable_version, Cause.OWNER_DIED, reason)
     seconds = ports.clock.wall_s() - left.started_at_s
     outcome = make_outcome(left.stream, left.version, left.stable_version, Cause.OWNER_DIED, reason, seconds)
+    _end_lease(ports)
+    return end(ports, left.stream, with_way_back(outcome, back))
+
+
+def _end_lease(ports: Ports) -> None:
     if lease := ports.lease.current():
         ports.lease.release(lease.token)
-    return end(ports, left.stream, with_way_back(outcome, back))
 
 
 def go_back(ports: Ports, observer: Observer, by: str, reason: str, ready_limit_s: float = 30.0) -> Outcome:
@@ -93,33 +99,53 @@ def go_back(ports: Ports, observer: Observer, by: str, reason: str, ready_limit_
 
     Raises Refused when there is nothing to go back to.
     """
+    observer = Unbreakable(observer)
     if ports.lock.held():
-        return _abort_running(ports, observer, by, reason)
+        ended = _abort_running(ports, observer, by, reason)
+        if ended is not None:
+            return ended
+        observer.say("it was promoted at that very moment: switching back")
     ports.lock.acquire(f"opsctl rollback by {by}")
     try:
-        return recover(ports, observer) or _switch_back(ports, observer, by, reason, ready_limit_s)
+        left = recover(ports, observer)
+        return left if left is not None and not left.promoted else _switch_back(ports, observer, by, reason, ready_limit_s)
     finally:
         ports.lock.release()
 
 
-def _abort_running(ports: Ports, observer: Observer, by: str, reason: str) -> Outcome:
+def _abort_running(ports: Ports, observer: Observer, by: str, reason: str) -> Outcome | None:
+    """None when the release got promoted before it saw the request: then there is something to switch back from."""
     running = journal.unfinished(ports.store)
     if running is None:
         raise Refused("another opsctl command is at work, but no release is under way", hint="try again in a moment")
-    write(ports, running.stream, journal.ABORT, {"by": by, "reason": reason})
-    observer.say(f"asked {running.stream} ({running.version}) to roll back")
     outcome = make_outcome(running.stream, running.version, running.stable_version, Cause.ABORTED, f"asked by {by}: {reason}", 0.0)
-    deadline_s = ports.clock.monotonic_s() + OWNER_LIMIT_S
-    while ports.clock.monotonic_s() < deadline_s:
-        ended = [e for e in ports.store.events(running.stream) if e.kind == journal.ENDED]
-        if ended:
-            data = ended[0].data
-            return replace(outcome, seconds=float(data["seconds"]), **{name: data[name] for name in COUNTED})
-        ports.clock.sleep(_PAUSE_S)
+    data = _asked_to_end(ports, observer, running, by, reason)
+    if data is not None:
+        return None if data["promoted"] else replace(outcome, seconds=float(data["seconds"]), **{name: data[name] for name in COUNTED})
     observer.say("its `opsctl deploy` does not act: taking the weight away over its head")
+    notes: list[str] = []
+    attempt(notes, "its lease", lambda: _end_lease(ports))  # before the weight: should it wake up, it must not raise it again
     zero_weight(ports, running.stable_pool)
-    write(ports, running.stream, journal.WEIGHT_APPLIED, {"share": 0.0, "by": by})
+    attempt(notes, "not recorded", lambda: write(ports, running.stream, journal.WEIGHT_APPLIED, {"share": 0.0, "by": by}))
+    for note in notes:
+        observer.say(note)
     return replace(outcome, reason=f"{outcome.reason}; its `opsctl deploy` did not react: end it, the next command finishes the rollback")
+
+
+def _asked_to_end(ports: Ports, observer: Observer, running: journal.Record, by: str, reason: str) -> Mapping[str, Any] | None:
+    """How `running` ended once its `deploy` saw the request; None when it did not within OWNER_LIMIT_S, or the journal is of no use."""
+    try:
+        write(ports, running.stream, journal.ABORT, {"by": by, "reason": reason})
+        observer.say(f"asked {running.stream} ({running.version}) to roll back")
+        deadline_s = ports.clock.monotonic_s() + OWNER_LIMIT_S
+        while ports.clock.monotonic_s() < deadline_s:
+            ended = [e for e in ports.store.events(running.stream) if e.kind == journal.ENDED]
+            if ended:
+                return ended[0].data
+            ports.clock.sleep(_PAUSE_S)
+    except OpsError as error:
+        observer.say(f"the journal does not take the request: {error.message}")
+    return None
 
 
 def _switch_back(ports: Ports, observer: Observer, by: str, reason: str, ready_limit_s: float) -> Outcome:
@@ -130,8 +156,9 @@ def _switch_back(ports: Ports, observer: Observer, by: str, reason: str, ready_l
         raise Refused(f"there is no version before {new} to go back to", hint=hint)
     _ensure_ready(ports, observer, roles.stable.other, old, ready_limit_s)
     decided_s = ports.clock.monotonic_s()
-    token = ports.lease.take(journal.VENUE, SWITCH_LIMIT_S * 2)
-    write(ports, journal.VENUE, journal.ROLLBACK, {"from": new, "to": old, "by": by, "reason": reason})
+    token, notes = ports.lease.take(journal.VENUE, SWITCH_LIMIT_S * 2), list[str]()
+    said = {"from": new, "to": old, "by": by, "reason": reason}
+    attempt(notes, "not recorded", lambda: write(ports, journal.VENUE, journal.ROLLBACK, said))
     try:
         ports.traffic.shift(Split(roles.stable.other, Fraction(0)))
         reading = _await_zero(ports, roles.stable)
@@ -140,9 +167,9 @@ def _switch_back(ports: Ports, observer: Observer, by: str, reason: str, ready_l
         ports.roles.write(back)
     finally:
         ports.lease.release(token)
-    closed = ports.traffic.close_sessions(roles.stable)
-    ports.targets.label({back.stable: (Track.STABLE, old)})
-    ports.cluster.stop(roles.stable)
+    closed = attempt(notes, "sessions", lambda: ports.traffic.close_sessions(roles.stable)) or 0
+    attempt(notes, "targets", lambda: ports.targets.label({back.stable: (Track.STABLE, old)}))
+    attempt(notes, "processes", lambda: ports.cluster.stop(roles.stable))
     served = ports.traffic.read().pools[roles.stable].requests - reading
     whole_s = ports.clock.monotonic_s() - decided_s
     outcome = replace(
@@ -153,7 +180,10 @@ def _switch_back(ports: Ports, observer: Observer, by: str, reason: str, ready_l
         served_after_zero=served,
         sessions_closed=closed,
     )
-    write(ports, journal.VENUE, journal.SWITCHED, {"from": new, "to": old, "by": by, "zero_after_s": zero_s, "served_after_zero": served})
+    switched = {"from": new, "to": old, "by": by, "zero_after_s": zero_s, "served_after_zero": served}
+    attempt(notes, "not recorded", lambda: write(ports, journal.VENUE, journal.SWITCHED, switched))
+    for note in notes:
+        observer.say(note)
     observer.say(f"users are back on {old} after {zero_s:.3f} s")
     return outcome
 

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from ops.conventions import Pool
 from ops.deploy import journal
 from ops.deploy.rollback import Ports, write, zero_weight
-from ops.errors import OpsError, Unavailable
+from ops.errors import OpsError
 from ops.ports import LeaseState, TrafficReading
 
 PERIOD_S = 0.2
@@ -39,8 +39,8 @@ def watch_once(ports: Ports, say: Callable[[str], None]) -> str:
         return ""
     zero_weight(ports, roles.stable)
     say(f"the canary's weight was taken to 0: {why}")
-    stream = lease.stream if lease else _stream(ports)
     try:
+        stream = lease.stream if lease else _stream(ports)
         write(ports, stream, journal.GUARDIAN, {"reason": why, "share_before": float(reading.share(canary))})
         write(ports, stream, journal.WEIGHT_APPLIED, {"share": 0.0, "by": "guardian"})
     except OpsError as error:
@@ -55,7 +55,7 @@ def watch(ports: Ports, say: Callable[[str], None], stopped: Callable[[], bool])
         try:
             watch_once(ports, say)
             trouble = ""
-        except Unavailable as error:
+        except OpsError as error:
             if error.message != trouble:
                 say(f"cannot look: {error.message}")
             trouble = error.message

@@ -140,6 +140,8 @@ class State:
     last: Verdict | None = None
     requests_before: int = 0
     """The canary's request count when the step's weight was applied."""
+    last_reason: str = ""
+    """What the last round said, for the person who reads why a release went back."""
     cause: Cause | None = None
     reason: str = ""
 

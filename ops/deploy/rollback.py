@@ -73,13 +73,18 @@ def roll_back(ports: Ports, stream: str, stable: Pool, stable_version: str, caus
     reading = zero_weight(ports, stable)
     zero_s = ports.clock.monotonic_s() - began_s
     note(journal.WEIGHT_APPLIED, {"share": 0.0, "after_s": round(zero_s, 4)})
-    closed = _try(notes, "sessions", lambda: ports.traffic.close_sessions(stable.other)) or 0
-    note(journal.SESSIONS, {"closed": closed})
-    _try(notes, "processes", lambda: ports.cluster.stop(stable.other))
-    note(journal.STOPPED, {"pool": stable.other})
-    _try(notes, "targets", lambda: ports.targets.label({stable: (Track.STABLE, stable_version)}))
+    closed = attempt(notes, "sessions", lambda: ports.traffic.close_sessions(stable.other))
+    if closed is not None:
+        note(journal.SESSIONS, {"closed": closed})
+
+    def stop() -> None:
+        ports.cluster.stop(stable.other)
+        note(journal.STOPPED, {"pool": stable.other})
+
+    attempt(notes, "processes", stop)
+    attempt(notes, "targets", lambda: ports.targets.label({stable: (Track.STABLE, stable_version)}))
     served = _served_since(ports, reading, stable.other)
-    return WayBack(zero_s, ports.clock.monotonic_s() - began_s, served, closed, tuple(notes))
+    return WayBack(zero_s, ports.clock.monotonic_s() - began_s, served, closed or 0, tuple(notes))
 
 
 def zero_weight(ports: Ports, stable: Pool) -> TrafficReading:
@@ -130,7 +135,8 @@ def _served_since(ports: Ports, before: TrafficReading, pool: Pool) -> int:
     return after.pools[pool].requests - before.pools[pool].requests
 
 
-def _try(notes: list[str], what: str, do: Callable[[], _T]) -> _T | None:
+def attempt(notes: list[str], what: str, do: Callable[[], _T]) -> _T | None:
+    """What `do` returns; None, and a note, when it could not be done."""
     try:
         return do()
     except OpsError as error:

@@ -87,6 +87,12 @@ class Rounds:
     def under_way(self) -> bool:
         return self._asked is not None or bool(self._why)
 
+    def forget(self) -> None:
+        """Give up the round under way: what it was asked about is over."""
+        if self._asked is not None:
+            self._open.append(self._asked)
+        self._asked, self._why = None, ""
+
     def begin(self, versions: Mapping[Track, str], window_s: float) -> None:
         self._asked_at_s, self._window_s = self._clock.monotonic_s(), min(window_s, self._pipeline.max_window_s)
         self._open = [f for f in self._open if not f.done()]
@@ -108,7 +114,7 @@ class Rounds:
             else:
                 return None
         why, self._why, self._asked = self._why, "", None
-        canary = self._figures(samples[Track.CANARY] if samples else None, self._stable.other, since, now)
+        canary = self._figures(samples.get(Track.CANARY) if samples else None, self._stable.other, since, now)
         stable = self._figures(samples.get(Track.STABLE) if samples else None, self._stable, since, now)
         if samples is None:
             return judge_blind(self._pipeline, why, canary, stable, self._window_s, lost, stable_serves)

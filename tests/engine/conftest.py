@@ -1,0 +1,220 @@
+"""Both engines behind one shape, and a small blocking client for the core's link."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine import _core
+from engine.reference import ReferenceEngine
+from engine.types import Fill, OrdStatus, OrdType, RejectReason, Reply, Side, TimeInForce
+
+DEADLINE_S = 20.0
+
+
+def to_reply(answer: Sequence[Any]) -> Reply:
+    seq_num, order_id, status, reason, order_qty, cum_qty, leaves_qty, fills = answer
+    return Reply(0, seq_num, order_id, OrdStatus(status), RejectReason(reason), order_qty, cum_qty, leaves_qty, tuple(Fill(*f) for f in fills))
+
+
+class Desk:
+    """An engine with short words for orders; every reply is checked against the quantity rules on its way out."""
+
+    def __init__(self, make: Callable[..., Any], max_qty: Sequence[int] = (1_000_000, 1_000_000), **options: int) -> None:
+        self.engine = make(list(max_qty), **options)
+
+    def order(
+        self,
+        side: Side,
+        qty: int,
+        price: int | None = None,
+        *,
+        tif: TimeInForce = TimeInForce.DAY,
+        firm: int = 1,
+        instrument: int = 0,
+        cl_ord_id: str = "",
+    ) -> Reply:
+        ord_type = OrdType.MARKET if price is None else OrdType.LIMIT
+        reply = to_reply(self.engine.new_order(firm, instrument, side, ord_type, tif, price or 0, qty, cl_ord_id, 0))
+        assert reply.cum_qty == sum(fill.qty for fill in reply.fills)
+        if reply.status in (OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED):
+            assert reply.order_qty == reply.cum_qty + reply.leaves_qty
+        else:
+            assert reply.leaves_qty == 0
+        return reply
+
+    def buy(self, qty: int, price: int | None = None, **rest: Any) -> Reply:
+        return self.order(Side.BUY, qty, price, **rest)
+
+    def sell(self, qty: int, price: int | None = None, **rest: Any) -> Reply:
+        return self.order(Side.SELL, qty, price, **rest)
+
+    def cancel(self, order_id: int, firm: int = 1) -> Reply:
+        return to_reply(self.engine.cancel(firm, order_id, 0))
+
+    def reduce(self, order_id: int, new_leaves_qty: int, firm: int = 1) -> Reply:
+        return to_reply(self.engine.reduce(firm, order_id, new_leaves_qty, 0))
+
+    def bids(self, instrument: int = 0) -> list[tuple[int, int]]:
+        return self.engine.depth(instrument, 1000)[0]
+
+    def asks(self, instrument: int = 0) -> list[tuple[int, int]]:
+        return self.engine.depth(instrument, 1000)[1]
+
+
+ENGINES = {"reference": ReferenceEngine, "native": _core.Engine}
+
+
+@pytest.fixture(params=sorted(ENGINES))
+def make_desk(request: pytest.FixtureRequest) -> Callable[..., Desk]:
+    return lambda *args, **options: Desk(ENGINES[request.param], *args, **options)
+
+
+@pytest.fixture
+def desk(make_desk: Callable[..., Desk]) -> Desk:
+    return make_desk()
+
+
+class LinkClient:
+    """A gateway's end of the link, blocking, with a deadline on every wait."""
+
+    def __init__(self, port: int, *, hello: bool = True, epoch: int = 1) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S)
+        self.decoder = _core.FrameDecoder()
+        self.frames: list[tuple[Any, ...]] = []
+        self.request_id = 0
+        if hello:
+            self.send(_core.encode_hello("test", epoch))
+            self.welcome = self.next_frame()
+
+    def send(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def next_frame(self) -> tuple[Any, ...]:
+        while not self.frames:
+            data = self.socket.recv(65536)
+            if not data:
+                raise ConnectionError("the core closed the link")
+            self.frames.extend(self.decoder.feed(data))
+        return self.frames.pop(0)
+
+    def closed_by_core(self) -> bool:
+        try:
+            while self.next_frame():
+                pass
+        except ConnectionError:
+            return True
+        return False
+
+    def ask(self, encode: Callable[..., bytes], *fields: Any) -> tuple[Any, ...]:
+        self.request_id += 1
+        self.send(encode(self.request_id, *fields))
+        frame = self.next_frame()
+        assert frame[1] == self.request_id
+        return frame
+
+    def order(self, side: Side, qty: int, price: int, *, firm: int = 1, cl_ord_id: str = "", tif: TimeInForce = TimeInForce.DAY) -> Reply:
+        frame = self.ask(_core.encode_new_order, firm, 0, side, OrdType.LIMIT, tif, price, qty, cl_ord_id)
+        return to_reply(frame[2:])
+
+    def cancel(self, order_id: int, firm: int = 1) -> Reply:
+        return to_reply(self.ask(_core.encode_cancel, firm, order_id)[2:])
+
+    def reduce(self, order_id: int, new_leaves_qty: int, firm: int = 1) -> Reply:
+        return to_reply(self.ask(_core.encode_reduce, firm, order_id, new_leaves_qty)[2:])
+
+    def depth(self, instrument: int = 0, levels: int = 10) -> tuple[Any, ...]:
+        return self.ask(_core.encode_depth_request, instrument, levels)
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+@pytest.fixture
+def connect() -> Iterator[Callable[..., LinkClient]]:
+    made: list[LinkClient] = []
+
+    def make(port: int, **options: Any) -> LinkClient:
+        made.append(LinkClient(port, **options))
+        return made[-1]
+
+    yield make
+    for client in made:
+        client.close()
+
+
+@pytest.fixture
+def start_core() -> Iterator[Callable[..., tuple[Any, int]]]:
+    """Makes, recovers and starts a core; stops all of them at the end. Returns (core, port)."""
+    made: list[Any] = []
+
+    def make(log_dir: Any, **options: Any) -> tuple[Any, int]:
+        settings: dict[str, Any] = {"instrument_max_qty": [1_000_000], "ack_policy": "memory", "segment_records": 4096}
+        core = _core.Core(log_dir=str(log_dir), **(settings | options))
+        made.append(core)
+        core.recover()
+        port = core.listen("127.0.0.1", 0)
+        core.start()
+        return core, port
+
+    yield make
+    for core in made:
+        core.stop()
+
+
+class CoreProcess:
+    """tests/engine/core_process.py, started; `port` is where it listens."""
+
+    def __init__(self, log_dir: Path, ack_policy: str, segment_records: int) -> None:
+        root = Path(__file__).parents[2]
+        self.process = subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("core_process.py"), log_dir, ack_policy, str(segment_records)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=root,
+            env=os.environ | {"PYTHONPATH": str(root)},
+        )
+        self.port = int(self._line())
+
+    def _line(self) -> str:
+        assert self.process.stdout
+        return self.process.stdout.readline()
+
+    def limit_file_size(self, size: int) -> None:
+        assert self.process.stdin
+        self.process.stdin.write(f"limit {size}\n")
+        self.process.stdin.flush()
+        assert self._line() == "done\n"
+
+    def kill(self) -> None:
+        """kill -9, and nothing of it left when this returns."""
+        self.process.kill()
+        self.process.wait()
+
+    def close(self) -> None:
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.close()
+        self.process.wait(DEADLINE_S)
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def spawn_core() -> Iterator[Callable[..., CoreProcess]]:
+    made: list[CoreProcess] = []
+
+    def make(log_dir: Path, ack_policy: str = "memory", segment_records: int = 4096) -> CoreProcess:
+        made.append(CoreProcess(log_dir, ack_policy, segment_records))
+        return made[-1]
+
+    yield make
+    for process in made:
+        process.close()
