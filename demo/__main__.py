@@ -59,7 +59,7 @@ def story() -> None:
     heading(f"3. Members trade, {RATE} requests a second")
     with order_flow(url) as flow:
         first_order(url)
-        stable = status()["roles"]["stable_version"]
+        stable = next(pool["version"] for pool in status()["pools"] if pool["track"] == "stable")
         if stable == GOOD:
             print(f"  {GOOD} is stable from an earlier demo: going back first")
             opsctl("rollback", "--reason", "the demo begins anew")

@@ -5,35 +5,43 @@ docs/cli.md: the --help of every command of opsctl and exchange, so that the doc
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
+from typing import Any
 
-import click
 import typer.main
+from typer.testing import CliRunner
+
+from engine.cli import app as exchange
+from ops.cli.main import app as opsctl
 
 ROOT = Path(__file__).resolve().parent.parent
 HEADER = "<!-- Made by `make gen` from the commands themselves; do not edit. -->\n# Commands\n"
+APPS = {"opsctl": opsctl, "exchange": exchange}
 
 
-def commands(command: click.Command, path: str) -> list[tuple[str, click.Command]]:
-    """Depth first, in the order of --help; hidden ones left out."""
-    found = [(path, command)]
-    if isinstance(command, click.Group):
-        for name, child in command.commands.items():
-            if not child.hidden:
-                found += commands(child, f"{path} {name}")
-    return found
+def paths(app: typer.Typer) -> list[tuple[str, ...]]:
+    """Every command that is shown, depth first, in the order of --help; the program itself is ()."""
+
+    def walk(command: Any, path: tuple[str, ...]) -> list[tuple[str, ...]]:
+        children = getattr(command, "commands", {})
+        return [path] + [p for name, child in children.items() if not child.hidden for p in walk(child, (*path, name))]
+
+    return walk(typer.main.get_command(app), ())
+
+
+def help_of(name: str, path: tuple[str, ...]) -> str:
+    environment = {"COLUMNS": "110", "TERMINAL_WIDTH": "110", "HOME": os.environ.get("HOME", "/"), "OPSCTL_STATE": ""}
+    done = CliRunner().invoke(APPS[name], [*path, "--help"], prog_name=name, env=environment)
+    assert done.exit_code == 0, done.output
+    return done.output.strip()
 
 
 def cli_reference() -> str:
-    from engine.cli import app as exchange
-    from ops.cli.main import app as opsctl
-
     parts = [HEADER]
-    for name, app in (("opsctl", opsctl), ("exchange", exchange)):
-        for path, command in commands(typer.main.get_command(app), name):
-            context = click.Context(command, info_name=path, max_content_width=110, terminal_width=110)
-            parts.append(f"\n## `{path}`\n\n```\n{command.get_help(context).rstrip()}\n```\n")
+    for name, app in APPS.items():
+        parts += [f"\n## `{' '.join((name, *path))}`\n\n```\n{help_of(name, path)}\n```\n" for path in paths(app)]
     return "".join(parts)
 
 

@@ -111,7 +111,8 @@ class _Book:
 def write_sample(folder: Path, symbol: str, count: int, random: Random) -> tuple[Path, Path]:
     """Write message and order book files of `count` lines. Returns their paths. Raises VenueError when they cannot be written."""
     book = _Book(random)
-    messages, rows = [], []
+    messages: list[str] = []
+    rows: list[str] = []
     seconds = 34_200.0
     before = book.row()
     while len(messages) < count:

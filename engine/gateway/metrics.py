@@ -17,7 +17,6 @@ from engine import COMMIT, __version__, conventions
 from engine.gateway.errors import REJECT_LABELS
 from engine.gateway.link import CoreLink
 
-
 FAILURES = (500, 503)
 
 

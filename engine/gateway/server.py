@@ -15,6 +15,7 @@ from engine.gateway.parse import MAX_BODY_BYTES
 BODY_TIMEOUT_S = 5.0
 KEEPALIVE_TIMEOUT_S = 75.0
 """An idle connection, or one that never sends a whole request head, is closed after this."""
+MAX_CONNECTIONS = 4096
 
 Malformed = Callable[[int], web.Response]
 
@@ -30,6 +31,12 @@ class GatewayServer(web.Server):
             lingering_time=1.0,
         )
         self._on_malformed = on_malformed
+
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        """Past the bound a connection is dropped at once: the splitter tries another gateway."""
+        super().connection_made(handler, transport)
+        if len(self._connections) > MAX_CONNECTIONS:
+            transport.abort()
 
     def __call__(self) -> RequestHandler:
         return _Connection(self, self._on_malformed, loop=self._loop, **self._kwargs)

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from ops.errors import Unavailable, UsageError
@@ -16,6 +17,8 @@ from ops.ports import Clock
 _PROC = Path("/proc")
 _BODY_MAX = 1_000_000
 _LISTEN = "0A"
+_SBIN = (Path("/usr/sbin"), Path("/usr/local/sbin"))
+"""Where HAProxy lies on Debian, often outside a person's PATH."""
 FOLLOW_POLL_S = 0.2
 
 
@@ -122,7 +125,7 @@ def replace_file(path: Path, text: str, mode: int = 0o600) -> None:
 def find_program(package: str, *names: str) -> Path:
     """Absolute path of the first of `names` that is installed. Raises UsageError naming the package to install."""
     folders = [Path(entry) for entry in os.environ.get("PATH", os.defpath).split(os.pathsep) if entry]
-    for folder in (*folders, Path("/usr/sbin"), Path("/usr/local/sbin")):
+    for folder in (*folders, *_SBIN):
         for name in names:
             if os.access(folder / name, os.X_OK) and (folder / name).is_file():
                 return (folder / name).absolute()
@@ -159,16 +162,24 @@ def command_line(pid: int) -> tuple[str, ...]:
         return ()
 
 
+def lives(pid: int) -> bool:
+    """Whether it still holds files and ports: a zombie does not."""
+    try:
+        return (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0] not in "ZX"
+    except (OSError, IndexError):
+        return False
+
+
 def end_processes(pids: tuple[int, ...], clock: Clock, grace_s: float) -> None:
     """SIGTERM, and SIGKILL for those that still live after `grace_s`. Returns when they are gone. Raises Unavailable."""
     for number, wait_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, 5.0)):
-        pids = tuple(pid for pid in pids if command_line(pid))
+        pids = tuple(pid for pid in pids if lives(pid))
         for pid in pids:
             _signal(pid, number)
         end_s = clock.monotonic_s() + wait_s
         while pids and clock.monotonic_s() < end_s:
             clock.sleep(0.02)
-            pids = tuple(pid for pid in pids if command_line(pid))
+            pids = tuple(pid for pid in pids if lives(pid))
     if pids:
         raise Unavailable(f"processes {', '.join(map(str, pids))} do not end", hint="look at them with ps, then try again")
 
@@ -199,10 +210,12 @@ def _listeners(table: str, port: int) -> tuple[str, ...]:
 
 
 def _open_files(pid: int) -> set[str]:
-    try:
-        return {str(fd.readlink()) for fd in (_PROC / str(pid) / "fd").iterdir()}
-    except OSError:
-        return set()
+    found = set()
+    with suppress(OSError):
+        for fd in (_PROC / str(pid) / "fd").iterdir():
+            with suppress(OSError):  # closed since it was listed
+                found.add(str(fd.readlink()))
+    return found
 
 
 def _program(pid: int) -> str:

@@ -72,6 +72,7 @@ class SupervisorDaemon:
                 said = "\n".join(tail(self._logs / "supervisord.out", 5))
                 raise Unavailable(f"the supervisor did not start:\n{said}", hint=f"see {self._logs}/supervisord.out")
             self._clock.sleep(POLL_S)
+        child.returncode = 0  # it lives on by itself: nobody waits for it, and Popen shall not complain of that
 
     def programs(self) -> tuple[SupervisedProgram, ...]:
         return tuple(_program(info) for info in self.rpc.call("getAllProcessInfo"))

@@ -58,5 +58,7 @@ class _UnixTransport(xmlrpc.client.Transport):
         super().__init__()
         self._unix = (path, timeout_s)
 
-    def make_connection(self, host: Any) -> http.client.HTTPConnection:  # noqa: ARG002 - the socket's path is the address
-        return _UnixConnection(*self._unix)
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:
+        connection = _UnixConnection(*self._unix)
+        self._connection = host, connection  # what `close` closes, a failed connect included
+        return connection

@@ -173,6 +173,7 @@ def _print_outcome(outcome: Outcome, output: Output) -> None:
     if output is Output.JSON:
         print_json(outcome_data(outcome))
         return
+    switched = outcome.release == "venue"
     word = "PROMOTED" if outcome.promoted else "ROLLED BACK"
     print(f"{word}: {outcome.version} ({outcome.release}) after {outcome.seconds:.1f} s: {outcome.reason}")
     if outcome.zero_after_s is not None and outcome.rollback_s is not None:
@@ -180,7 +181,8 @@ def _print_outcome(outcome: Outcome, output: Output) -> None:
             f"  weight 0 read back {outcome.zero_after_s:.3f} s after the decision, whole rollback {outcome.rollback_s:.2f} s; "
             f"canary requests begun after that: {outcome.served_after_zero}; sessions closed: {outcome.sessions_closed}"
         )
-    print(f"  the canary served {outcome.canary_requests} requests; wrong answers users got from it: {outcome.canary_errors}")
+    if not switched:
+        print(f"  the canary served {outcome.canary_requests} requests; wrong answers users got from it: {outcome.canary_errors}")
     if not outcome.promoted:
         print(
             f"  users are on {outcome.stable_version}"

@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 venue.register(app)
 deploy.register(app)
+releases.declared_in_use = venue.versions_in_use
 app.add_typer(releases.app, name="releases")
 app.add_typer(history.app, name="history")
 

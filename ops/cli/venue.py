@@ -189,3 +189,11 @@ def _print_endpoints(site: Site, venue: Venue, facts: dict[str, object], output:
 
 def _down_text(verb: str, names: tuple[str, ...]) -> str:
     return f"{verb} {', '.join(names)}" if names else "nothing of the venue runs"
+
+
+def versions_in_use(state: Path) -> frozenset[str]:
+    """Versions that the venue's pools are set to, N-1 included: `opsctl releases remove` refuses them."""
+    from ops.venue.files import load
+
+    venue = load(state)
+    return frozenset(v for v in venue.roles.versions.values() if v) if venue else frozenset()

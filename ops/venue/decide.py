@@ -94,8 +94,7 @@ def resized(venue: Venue, request: Request, state: Path, free: Callable[[int], b
     gateways = request.gateways or venue.gateways
     old = venue.ports
     http = request.http_port or old.http
-    inner = (old.binary, old.core_link, old.core_admin, old.haproxy_metrics, old.prometheus, old.alertmanager)
-    whole = all(free(port) for port in (*inner, *old.gateway_http, *old.gateway_binary))
+    whole = all(free(port) for port in old.inner())
     if gateways == venue.gateways and whole:
         return replace(venue, ports=replace(old, http=http))
     return replace(venue, gateways=gateways, ports=allot_ports(gateways, http, state, free))
@@ -214,13 +213,13 @@ def stop_phases(venue: Venue) -> tuple[tuple[str, ...], ...]:
 
 
 def endpoints(venue: Venue, layout: Layout) -> dict[str, str]:
-    """Name -> address, for a person."""
+    """Name -> address; the names are part of `--output json`. `api` is the base that /api/v1/... is added to."""
     ports = venue.ports
     return {
-        "HTTP": f"http://127.0.0.1:{ports.http}/api/v1/",
+        "api": f"http://127.0.0.1:{ports.http}",
         "binary": f"127.0.0.1:{ports.binary}",
-        "Prometheus": f"http://127.0.0.1:{ports.prometheus}",
-        "Alertmanager": f"http://127.0.0.1:{ports.alertmanager}",
-        "demo key": str(layout.demo_key),
+        "prometheus": f"http://127.0.0.1:{ports.prometheus}",
+        "alertmanager": f"http://127.0.0.1:{ports.alertmanager}",
+        "demo_key": str(layout.demo_key),
         "state": str(layout.state),
     }

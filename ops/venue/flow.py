@@ -19,6 +19,7 @@ from ops.venue.model import Crew, Progress, Request, Site, UpReport, Venue
 POLL_S = 0.05
 PROBE_TIMEOUT_S = 0.5
 LOG_LINES = 15
+PORTS_FREE_S = 1.0
 _RUNS = ("STARTING", "RUNNING", "BACKOFF")
 
 
@@ -58,6 +59,8 @@ def plan(site: Site, request: Request) -> tuple[Venue, bool]:
 def _boot(site: Site, request: Request, old: Venue | None) -> tuple[Venue, tuple[str, ...]]:
     """From no supervisor to one that answers, with every file in place and no program started."""
     site.supervisor.clear()
+    if old is not None:
+        _await_ports(site, old)
     venue, notes = _without_lost_release(site, _shape(site, request, old))
     _refuse_taken_port(site, venue)
     setup.make_once(site.layout)
@@ -68,6 +71,13 @@ def _boot(site: Site, request: Request, old: Venue | None) -> tuple[Venue, tuple
     crew.pools.prepare(venue.roles.versions)
     site.supervisor.boot()
     return venue, notes
+
+
+def _await_ports(site: Site, old: Venue) -> None:
+    """A killed process' ports are free a moment after it: do not move away from them for that."""
+    end_s = site.clock.monotonic_s() + PORTS_FREE_S
+    while site.clock.monotonic_s() < end_s and not all(site.host.port_free(port) for port in old.ports.all()):
+        site.clock.sleep(POLL_S)
 
 
 def _shape(site: Site, request: Request, old: Venue | None) -> Venue:

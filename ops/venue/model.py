@@ -46,6 +46,14 @@ class Ports:
     gateway_http: tuple[int, ...]
     gateway_binary: tuple[int, ...]
 
+    def inner(self) -> tuple[int, ...]:
+        """All but the public HTTP port."""
+        one = (self.binary, self.core_link, self.core_admin, self.haproxy_metrics, self.prometheus, self.alertmanager)
+        return (*one, *self.gateway_http, *self.gateway_binary)
+
+    def all(self) -> tuple[int, ...]:
+        return (self.http, *self.inner())
+
 
 @dataclass(frozen=True, slots=True)
 class Venue:

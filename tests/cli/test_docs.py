@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ops.conventions import ExitCode
+from tools.gen import APPS, paths
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
@@ -35,22 +36,19 @@ def test_every_page_of_docs_is_linked_from_somewhere() -> None:
     assert not lonely
 
 
-def test_every_command_in_the_readme_exists() -> None:
-    import click
-    import typer.main
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_every_command_that_a_page_tells_of_exists(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    told = re.findall(r"(?:^|`|· )(opsctl|exchange) ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?", text, re.M)
+    known = {name: set(paths(app)) for name, app in APPS.items()}
+    unknown = [
+        (program, noun, verb)
+        for program, noun, verb in told
+        if not any(path[:1] == (noun,) for path in known[program])
+        or (verb and any(path[:1] == (noun,) and len(path) == 2 for path in known[program]) and (noun, verb) not in known[program])
+    ]
+    assert not unknown
 
-    from engine.cli import app as exchange
-    from ops.cli.main import app as opsctl
 
-    known = {"opsctl": typer.main.get_command(opsctl), "exchange": typer.main.get_command(exchange)}
-    told = re.findall(r"\b(opsctl|exchange) ([a-z]+)(?: ([a-z]+))?", (ROOT / "README.md").read_text(encoding="utf-8"))
-    assert told
-    for program, noun, verb in told:
-        group = known[program]
-        assert isinstance(group, click.Group)
-        if (program, noun) == ("exchange", "matching"):
-            continue
-        assert noun in group.commands, f"README tells of `{program} {noun}`"
-        inner = group.commands[noun]
-        if isinstance(inner, click.Group) and verb:
-            assert verb in inner.commands, f"README tells of `{program} {noun} {verb}`"
+def test_the_readme_tells_of_commands_at_all() -> None:
+    assert "opsctl deploy 1.1.0 --canary 1%" in (ROOT / "README.md").read_text(encoding="utf-8")

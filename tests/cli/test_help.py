@@ -5,6 +5,9 @@ import sys
 
 import pytest
 
+from ops.cli.main import app as opsctl
+from tools.gen import paths
+
 HEAVY = {
     "prometheus_api_client",
     "requests",
@@ -26,21 +29,7 @@ def test_the_command_line_imports_no_sdk_before_a_command_runs(module: str) -> N
     assert HEAVY.isdisjoint(done.stdout.split()), HEAVY & set(done.stdout.split())
 
 
-def every_command() -> list[tuple[str, ...]]:
-    import click
-    import typer.main
-
-    from ops.cli.main import app
-
-    def walk(command: click.Command, path: tuple[str, ...]) -> list[tuple[str, ...]]:
-        if not isinstance(command, click.Group):
-            return [path]
-        return [path] + [p for name, child in command.commands.items() if not child.hidden for p in walk(child, (*path, name))]
-
-    return walk(typer.main.get_command(app), ())
-
-
-@pytest.mark.parametrize("path", every_command(), ids=" ".join)
+@pytest.mark.parametrize("path", paths(opsctl), ids=" ".join)
 def test_every_command_shows_help_with_an_example(path: tuple[str, ...]) -> None:
     done = subprocess.run([sys.executable, "-m", "ops.cli.main", *path, "--help"], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr

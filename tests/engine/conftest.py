@@ -21,7 +21,9 @@ DEADLINE_S = 20.0
 
 def to_reply(answer: Sequence[Any]) -> Reply:
     seq_num, order_id, status, reason, order_qty, cum_qty, leaves_qty, fills = answer
-    return Reply(0, seq_num, order_id, OrdStatus(status), RejectReason(reason), order_qty, cum_qty, leaves_qty, tuple(Fill(*f) for f in fills))
+    return Reply(
+        0, seq_num, order_id, OrdStatus(status), RejectReason(reason), order_qty, cum_qty, leaves_qty, tuple(Fill(*f) for f in fills)
+    )
 
 
 class Desk:

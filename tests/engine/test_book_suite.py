@@ -144,7 +144,17 @@ def to_reason(desk, instrument, price, qty):
 
 @pytest.mark.parametrize(
     ("side", "ord_type", "tif", "cl_ord_id"),
-    [(0, 2, 0, ""), (3, 2, 0, ""), (1, 0, 0, ""), (1, 3, 0, ""), (1, 2, 1, ""), (1, 2, 255, ""), (1, 2, 0, "x" * 41), (1, 2, 0, "a\n"), (1, 2, 0, "é")],
+    [
+        (0, 2, 0, ""),
+        (3, 2, 0, ""),
+        (1, 0, 0, ""),
+        (1, 3, 0, ""),
+        (1, 2, 1, ""),
+        (1, 2, 255, ""),
+        (1, 2, 0, "x" * 41),
+        (1, 2, 0, "a\n"),
+        (1, 2, 0, "é"),
+    ],
 )
 def test_a_command_that_cannot_be_logged_takes_no_seq_num_and_leaves_no_trace(desk, side, ord_type, tif, cl_ord_id):
     before = desk.engine.state_hash()

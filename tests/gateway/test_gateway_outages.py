@@ -1,4 +1,4 @@
-"""What members see while the core is away, silent, or replaced; with a fake core where the moment matters, a real one where the truth does."""
+"""What members see while the core is away, silent or replaced: a fake core where the moment matters, a real one where the truth does."""
 
 import asyncio
 import contextlib

@@ -60,9 +60,9 @@ def test_no_bytes_make_the_parser_raise(data):
 @given(st.sampled_from(sorted(GOOD)), json_values)
 def test_one_wrong_field_is_a_400_or_422_or_404_that_names_it(name, value):
     order = parsed(**{name: value})
-    if isinstance(order, Refusal):
+    if isinstance(order, Refusal) and order.code != "invalid_json":  # infinities and NaN are no JSON
         assert ERROR_CODES[order.code] in (400, 422, 404)
-        assert order.field in (name, "price", "time_in_force") if name == "type" else order.field == name or order.code == "invalid_json"
+        assert order.field in ((name, "price", "time_in_force") if name == "type" else (name,))
 
 
 @pytest.mark.parametrize("name", ["instrument", "side", "type", "price", "quantity"])

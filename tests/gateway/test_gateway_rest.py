@@ -1,6 +1,7 @@
 """The REST interface over a real core: every path of docs/api.md."""
 
 import asyncio
+import contextlib
 import json
 
 import pytest
@@ -253,3 +254,13 @@ async def test_a_body_that_stops_midway_is_a_408(venue, monkeypatch):
 
     status, body, _ = await venue.call("POST", "/api/v1/orders", data=stalls())
     assert (status, body["error"]["code"]) == (408, "request_timeout")
+
+
+async def test_connections_past_the_bound_are_dropped(venue, monkeypatch):
+    monkeypatch.setattr("engine.gateway.server.MAX_CONNECTIONS", 1)
+    assert (await venue.order())[0] == 201  # keeps its connection open
+    reader, writer = await asyncio.open_connection("127.0.0.1", venue.gateway.http_port)
+    with contextlib.suppress(ConnectionError):
+        assert await reader.read() == b""
+    writer.close()
+    assert (await venue.order())[0] == 201

@@ -11,24 +11,34 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
+from zlib import crc32
 
+from ops.adapters.clock import SystemClock
 from ops.adapters.haproxy import HaproxyTraffic
-from ops.adapters.local import LocalHost, http_get
+from ops.adapters.local import LocalHost, find_program, http_get
+from ops.adapters.prometheus_targets import PrometheusTargets
+from ops.adapters.supervisor import SupervisorDaemon, files_soft_limit
+from ops.adapters.supervisor_cluster import SlotsFile, SupervisorCluster
 from ops.conventions import Pool
 from ops.errors import Refused, TrafficUnavailable
 from ops.ports import Release
 from ops.render import HaproxyFile, Server
-from ops.venue.decide import allot_ports
+from ops.venue import flow
+from ops.venue.decide import allot_ports, haproxy_file
+from ops.venue.files import load_existing
+from ops.venue.model import Crew, Layout, Request, Site, Tools, Venue
+from ops.venue.setup import supervisor_text
 
 T = TypeVar("T")
 STANDIN = Path(__file__).with_name("standin_exchange.py")
+ALERTS = Path(__file__).parents[2] / "alerts"
 HAPROXY = shutil.which("haproxy", path=os.environ.get("PATH", "") + ":/usr/sbin")
 
 
@@ -168,6 +178,57 @@ def splitter(stable: int = 4, canary: int = 1) -> Iterator[Splitter]:
             for child in made.children.values():
                 child.kill()
                 child.wait(10)
+
+
+def pools_of(site: Site) -> SupervisorCluster:
+    venue = load_existing(site.layout.state)
+    return cast("SupervisorCluster", site.crew(venue).pools)
+
+
+def standin_site(folder: Path, *versions: str, command: Path | None = None) -> Site:
+    """Everything real but the `exchange` program, the guardian and the releases' folder. `command` plays the core."""
+    bin_folder = folder / "bin"
+    bin_folder.mkdir(exist_ok=True)
+    releases = StandinReleases(bin_folder, *(versions or ("1.0.0",)))
+    guardian = program(bin_folder, "guardian", "sleep", "100000")
+    guardian.write_text("#!/bin/sh\nexec sleep 100000\n", encoding="utf-8")
+    layout, clock, host = Layout(folder / "s"), SystemClock(), LocalHost()
+    core = command or Path(releases.all()[0].command)
+
+    def tools() -> Tools:
+        found = (find_program("x", name) for name in ("haproxy", "prometheus", "prometheus-alertmanager"))
+        return Tools(guardian, core, *found)
+
+    daemon = SupervisorDaemon(layout.supervisor_conf, layout.supervisor_socket, layout.supervisor_pid, layout.output, clock)
+
+    def crew(venue: Venue) -> Crew:
+        slots = SlotsFile(layout.slots, {pool: venue.names(pool) for pool in Pool})
+        targets = PrometheusTargets(layout.targets, venue.env, venue.exchange, slots.wanted, venue.http_port)
+        text = partial(conf_text, venue, tools)
+        pools = SupervisorCluster(daemon, layout.supervisor_conf, slots, venue.http_port, text, targets.refresh)
+        return Crew(pools, HaproxyTraffic(layout.haproxy_config, haproxy_file(venue, layout), slots.wanted), targets)
+
+    def conf_text(venue: Venue, tools: Callable[[], Tools], versions: Mapping[Pool, str]) -> str:
+        return supervisor_text(venue, layout, tools(), releases, versions, files_soft_limit())
+
+    return Site(layout, daemon, host, releases, clock, tools, crew, ALERTS, own_version="1.0.0")
+
+
+@contextmanager
+def standin_venue(gateways: int = 2, *versions: str) -> Iterator[Site]:
+    """A venue of stand-ins that is up; down afterwards, whatever happened."""
+    with short_folder() as folder:
+        site = standin_site(folder, *versions)
+        try:
+            flow.up(site, Request(gateways=gateways, http_port=free_port(folder)), lambda _part, _seconds: None)
+            yield site
+        finally:
+            flow.down(site)
+
+
+def free_port(folder: Path) -> int:
+    """A port that no venue in `folder` gets by itself."""
+    return next(port for port in range(32_100 + crc32(bytes(folder)) % 600, 32_768) if LocalHost().port_free(port))
 
 
 def json_body(port: int, path: str) -> dict[str, object]:

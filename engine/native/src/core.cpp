@@ -1,11 +1,11 @@
 #include "exchange/core.hpp"
 
 #include <pthread.h>
-#include <signal.h>
-#include <time.h>
 
 #include <algorithm>
 #include <atomic>
+#include <csignal>
+#include <ctime>
 #include <mutex>
 #include <optional>
 #include <stdexcept>
@@ -167,16 +167,16 @@ void Core::Impl::sort_inbound() {
     if (!server.is_open(one.link)) {
       continue;  // closed for garbage or refused: nothing that came with it counts
     }
+    const auto* request = std::get_if<DepthRequestFrame>(&one.frame);
+    const auto command = to_pending(one);
     if (const auto* said = std::get_if<HelloFrame>(&one.frame)) {
       hello(one.link, *said);
-    } else if (!server.is_greeted(one.link)) {
+    } else if (!server.is_greeted(one.link) || (!command && request == nullptr)) {
       server.close(one.link);
-    } else if (auto command = to_pending(one)) {
-      pending.push_back(std::move(*command));
-    } else if (const auto* request = std::get_if<DepthRequestFrame>(&one.frame)) {
-      depth_queries.push_back({one.link, *request});
+    } else if (command) {
+      pending.push_back(*command);
     } else {
-      server.close(one.link);
+      depth_queries.push_back({one.link, *request});
     }
   }
 }

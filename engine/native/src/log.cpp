@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <chrono>
 #include <filesystem>
+#include <future>
 #include <system_error>
 #include <utility>
 
@@ -16,12 +17,28 @@
 
 namespace exchange {
 
+namespace {
+
+struct MadeSegment {
+  Segment segment;
+  int error = 0;
+};
+
+MadeSegment make_segment(const std::string& dir, const SegmentHeader& header) noexcept {
+  MadeSegment made;
+  made.error = create_segment(dir, header, made.segment);
+  return made;
+}
+
+}  // namespace
+
 struct Log::State {
   LogConfig config;
   UniqueFd lock;
   std::vector<Segment> segments;  // the one next_seq lies in, and what is made ahead; finished ones are closed
   SeqNum next_seq = 1;
   SeqNum durable_seq = 0;
+  std::future<MadeSegment> ahead;  // the next segment, being made by a thread of its own
   bool used = false;
   bool healthy = false;
   std::vector<std::uint8_t> buffer;
@@ -33,7 +50,9 @@ struct Log::State {
   void make_durable();
   void drop_finished_segments();
   [[nodiscard]] int reserve(std::size_t count) noexcept;
+  [[nodiscard]] SegmentHeader next_header() const noexcept;
   [[nodiscard]] int add_segment() noexcept;
+  void make_ahead() noexcept;
   [[nodiscard]] Segment& segment_of(SeqNum seq_num) noexcept;
   void fill_buffer(std::span<const Command> batch) noexcept;
   [[nodiscard]] Transfer write_buffer(std::size_t bytes) noexcept;
@@ -75,6 +94,9 @@ RecoveryReport Log::recover(const std::function<void(const LogRecord&)>& apply) 
 
 void Log::close() noexcept {
   state_->healthy = false;
+  if (state_->ahead.valid()) {
+    state_->ahead.wait();
+  }
   state_->segments.clear();
   state_->lock.reset();
 }
@@ -157,22 +179,46 @@ Segment& Log::State::segment_of(SeqNum seq_num) noexcept {
   return *std::find_if(segments.begin(), segments.end(), [seq_num](const Segment& one) { return seq_num < one.end_seq_num(); });
 }
 
+SegmentHeader Log::State::next_header() const noexcept {
+  SegmentHeader header;
+  header.index = segments.empty() ? 1 : segments.back().header.index + 1;
+  header.first_seq_num = segments.empty() ? 1 : segments.back().end_seq_num();
+  header.records = config.segment_records;
+  header.epoch = config.epoch;
+  header.config_digest = config.config_digest;
+  return header;
+}
+
+// Takes the segment made ahead, or makes one now when there is none or its making failed: room may be back.
 int Log::State::add_segment() noexcept {
   try {
-    SegmentHeader header;
-    header.index = segments.empty() ? 1 : segments.back().header.index + 1;
-    header.first_seq_num = segments.empty() ? 1 : segments.back().end_seq_num();
-    header.records = config.segment_records;
-    header.epoch = config.epoch;
-    header.config_digest = config.config_digest;
-    segments.emplace_back();
-    const int error = create_segment(config.dir, header, segments.back());
-    if (error != 0) {
-      segments.pop_back();
+    MadeSegment made;
+    made.error = EAGAIN;
+    if (ahead.valid()) {
+      made = ahead.get();
     }
-    return error;
+    if (made.error != 0) {
+      made = make_segment(config.dir, next_header());
+    }
+    if (made.error == 0) {
+      segments.push_back(std::move(made.segment));
+    }
+    return made.error;
   } catch (...) {
     return ENOMEM;
+  }
+}
+
+// Writing and syncing a whole segment takes long; it is begun while half of the last one is still free.
+void Log::State::make_ahead() noexcept {
+  const SegmentHeader& last = segments.back().header;
+  if (ahead.valid() || next_seq <= last.first_seq_num + last.records / 2) {
+    return;
+  }
+  try {
+    ahead = std::async(std::launch::async, make_segment, config.dir, next_header());
+  } catch (...) {
+    return;  // no thread to be had: it is made when it is needed
   }
 }
 
@@ -218,6 +264,7 @@ AppendResult Log::append(std::span<const Command> batch) noexcept {
   if (state.config.ack_policy == AckPolicy::device) {
     state.durable_seq = last;
   }
+  state.make_ahead();
   return AppendResult::written;
 }
 
