@@ -227,6 +227,8 @@ class Release:
     command: str
     """Absolute path of its `exchange` program."""
     dirty: bool = False
+    installed: bool = False
+    """The running installation itself: startable, but not built as a release."""
 
 
 class Releases(Protocol):

@@ -117,7 +117,7 @@ def site(state: Path) -> Site:
         clock=SystemClock(),
         tools=tools,
         crew=crew,
-        alerts=declared_dir("alerts"),
+        alerts=lambda: declared_dir("alerts"),
         own_version=engine.__version__,
     )
 

@@ -64,9 +64,8 @@ class HaproxyTraffic:
         return TrafficReading(pools, started_at_s)
 
     def close_sessions(self, pool: Pool) -> int:
-        rows = self._rows()
         names = self._names(pool)
-        open_before = sum(int(rows["binary", name]["scur"]) for name in names)
+        open_before = self.read().pools[pool].sessions_open
         self._socket.run([f"shutdown sessions server binary/{name}" for name in names])
         return open_before
 
@@ -131,7 +130,6 @@ class HaproxyTraffic:
         except TrafficUnavailable:
             return True
         return False
-
 
 
 def _share(weights: Mapping[str, int], names: tuple[str, ...]) -> Fraction:

@@ -119,7 +119,7 @@ class LocalReleases:
             return None
         files = _package_files()
         built_at_s = max(path.stat().st_mtime for path in files)
-        return Release(engine.__version__, engine.COMMIT, _digest_of(files), built_at_s, str(self._own_command))
+        return Release(engine.__version__, engine.COMMIT, _digest_of(files), built_at_s, str(self._own_command), installed=True)
 
     def running(self) -> frozenset[str]:
         """Read from the command lines in /proc: a gateway of a release is started by its path below the folder."""

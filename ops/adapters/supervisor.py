@@ -118,7 +118,8 @@ class SupervisorDaemon:
 
     def crashes(self) -> Mapping[str, int]:
         counts: Counter[str] = Counter()
-        for line in tail(self._logs / "supervisord.log", 100_000):
+        log = self._logs / "supervisord.log"  # rotated at 10 MB: older ends are forgotten
+        for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else ():
             if _STARTED in line:
                 counts.clear()
             elif match := _EXITED.search(line):

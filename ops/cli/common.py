@@ -32,6 +32,26 @@ def state_of(option: Path | None) -> Path:
     return state_dir(option)
 
 
+class Lines:
+    """An observer of a flow that prints what was done, a line each, on stderr."""
+
+    def tick(self, view: Any) -> None:
+        del view
+
+    def say(self, text: str) -> None:
+        say(text)
+
+
+def finish_left(state: Path) -> None:
+    """Finish the rollback of a release whose `opsctl deploy` died. Costs one look at a file when there is no journal."""
+    if not (state / "journal.db").exists() or not (state / "venue.json").exists():
+        return
+    from ops import wiring
+    from ops.deploy import flow
+
+    flow.finish_left(wiring.deploy_ports(state, None), Lines())
+
+
 def print_json(data: Any) -> None:
     json.dump(data, sys.stdout, indent=2, default=str)
     sys.stdout.write("\n")

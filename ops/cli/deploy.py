@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ops.cli.common import DryRunOption, Output, OutputOption, StateOption, print_json, say, state_of
+from ops.cli.common import DryRunOption, Lines, Output, OutputOption, StateOption, print_json, say, state_of
 
 if TYPE_CHECKING:
     from ops.deploy.controller import Observer, Plan
@@ -85,7 +85,7 @@ def rollback(
         target = roles.stable_version if left else roles.other_version or "nothing: there is no version before the stable one"
         print(f"would take users off {left.version if left else roles.stable_version} and back to {target}")
         return
-    outcome = flow.go_back(ports, _Lines(), _who(), reason)
+    outcome = flow.go_back(ports, Lines(), _who(), reason)
     _print_outcome(outcome, output)
     done = outcome.cause is not None and outcome.exit_code in (0, 7)
     raise typer.Exit(0 if done else int(outcome.exit_code))
@@ -114,16 +114,6 @@ class _Signals:
         return self._reason
 
 
-class _Lines:
-    """An observer that prints what was done, a line each, on stderr."""
-
-    def tick(self, view: Any) -> None:
-        del view
-
-    def say(self, text: str) -> None:
-        say(text)
-
-
 def _observer(output: Output, pipeline: Pipeline) -> tuple[Observer, Callable[[], None]]:
     from ops.cli.live import LineView, LiveView
 
@@ -142,14 +132,17 @@ def _who() -> str:
 
 def _release(state: Path, version: str | None, ports: Any) -> Release:
     from ops import wiring
-    from ops.deploy.choose import newest
+    from ops.deploy.choose import newest, tried_before
     from ops.deploy.journal import records
 
     releases, stable = wiring.releases(state), ports.roles.read().stable_version
     if version is not None:
-        return releases.get(version)
-    chosen = newest(releases.all(), stable, records(ports.store))
-    say(f"shipping {chosen.version}, the newest built release that is not stable ({stable})")
+        chosen = releases.get(version)
+    else:
+        chosen = newest(releases.all(), stable)
+        say(f"shipping {chosen.version}, the newest built release that is not the stable one ({stable})")
+    if note := tried_before(chosen.version, records(ports.store)):
+        say(f"note: {note}")
     return chosen
 
 

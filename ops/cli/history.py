@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ops.cli.common import Output, OutputOption, StateOption, print_json, say, state_of
+from ops.cli.common import Output, OutputOption, StateOption, finish_left, print_json, say, state_of
 from ops.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def list_releases(context: typer.Context, output: OutputOption = Output.TEXT, st
     from ops import wiring
     from ops.deploy.journal import records
 
+    finish_left(state_of(state))
     found = records(wiring.store(state_of(state)))
     if output is Output.JSON:
         print_json([summary(r) for r in found])
@@ -48,6 +49,7 @@ def show(
     from ops import wiring
     from ops.deploy.journal import record
 
+    finish_left(state_of(state))
     one = record(wiring.store(state_of(state)), number)
     if plot is not None:
         _plot(one, plot)

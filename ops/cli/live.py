@@ -44,7 +44,7 @@ class LineView:
         if view.last is None or view.last is self._seen:
             return
         self._seen = view.last
-        counts = f"pass {view.state.passes}/{view.pipeline.passes} fail {view.state.fails_in_row}/{view.pipeline.fails} in a row"
+        counts = f"pass {view.passes}/{view.pipeline.passes} fail {view.state.fails_in_row}/{view.pipeline.fails} in a row"
         checks = "; ".join(check_line(r) for r in view.last.results)
         say(f"[{view.elapsed_s:6.1f}s] {percent(view.asked):>5} {view.last.verdict} ({counts}) {checks}")
 
@@ -87,7 +87,7 @@ def render(view: View) -> RenderableType:
     facts.add_row("requests", f"{view.step_requests} this step, {view.canary_requests} in all", "wrong answers", str(view.canary_errors))
     facts.add_row(
         "verdicts",
-        f"pass {state.passes}/{pipeline.passes}, fail {state.fails_in_row}/{pipeline.fails} in a row ({state.fails_total} in all)",
+        f"pass {view.passes}/{pipeline.passes}, fail {state.fails_in_row}/{pipeline.fails} in a row ({state.fails_total} in all)",
         "next check",
         f"in {view.next_check_s:.0f} s",
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ops.cli.common import DryRunOption, Output, OutputOption, StateOption, answer, print_json, say, state_of
+from ops.cli.common import DryRunOption, Output, OutputOption, StateOption, answer, finish_left, print_json, say, state_of
 from ops.conventions import ExitCode
 from ops.errors import UsageError
 
@@ -65,6 +65,7 @@ def up(
     report = flow.up(site, request, lambda part, seconds: say(f"  {part:<14} ready  {seconds:5.2f} s"))
     for note in report.notes:
         say(f"note: {note}")
+    finish_left(site.layout.state)
     how = f"up in {report.seconds:.2f} s" if report.started else "already up; nothing was started"
     say(f"venue {how}")
     _print_endpoints(site, report.venue, {"started": report.started, "seconds": round(report.seconds, 3), "notes": report.notes}, output)
@@ -90,6 +91,7 @@ def down(
         return
     if purge and not yes:
         _confirm_purge(folder)
+    finish_left(folder)
     stopped = flow.down(site)
     if purge:
         flow.purge(site)
@@ -103,6 +105,7 @@ def status(output: OutputOption = Output.TEXT, state: StateOption = None) -> Non
     from ops import wiring
     from ops.venue import report
 
+    finish_left(state_of(state))
     found = report.status(wiring.site(state_of(state)))
     if output is Output.JSON:
         print_json(asdict(found))

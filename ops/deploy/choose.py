@@ -8,23 +8,26 @@ from ops.deploy.journal import Record
 from ops.errors import Refused
 from ops.ports import Release
 
-BUILD_HINT = "build one: `opsctl releases build --version X.Y.Z`"
+BUILD_HINT = "build one: `opsctl releases build --version X.Y.Z`, or name an older one"
 
 
-def newest(built: Sequence[Release], stable_version: str, history: Sequence[Record]) -> Release:
-    """The newest built release that is not the stable one.
+def newest(built: Sequence[Release], stable_version: str) -> Release:
+    """The newest built release that is not the stable one. The running installation was not built, and so is never meant.
 
-    Raises Refused when there is none, and when it was rolled back before: what failed once is shipped again only by name.
+    Raises Refused when there is none, or only ones built before the stable one: going back is `opsctl rollback`, or said by name.
     """
-    candidates = [r for r in built if r.version != stable_version]
+    whole = [r for r in built if not r.installed]
+    since_s = max((r.built_at_s for r in whole if r.version == stable_version), default=0.0)
+    candidates = [r for r in whole if r.version != stable_version]
     if not candidates:
         raise Refused(f"there is no built release besides the stable {stable_version}", hint=BUILD_HINT)
     chosen = max(candidates, key=lambda r: r.built_at_s)
-    last = next((r for r in reversed(history) if r.version == chosen.version), None)
-    if last is not None and last.outcome != "promoted":
-        hint = f"name it to try again: `opsctl deploy {chosen.version} --canary 1%`; or {BUILD_HINT}"
-        raise Refused(f"the newest release {chosen.version} was {last.outcome} in {last.stream}", hint=hint)
-    if last is not None:
-        hint = f"to go back use `opsctl rollback`; to ship it again name it; or {BUILD_HINT}"
-        raise Refused(f"the newest release {chosen.version} was stable before {stable_version}", hint=hint)
+    if chosen.built_at_s < since_s:
+        raise Refused(f"no release was built after the stable {stable_version}; the newest other one is {chosen.version}", hint=BUILD_HINT)
     return chosen
+
+
+def tried_before(version: str, history: Sequence[Record]) -> str:
+    """What became of the version when it was last shipped, for the person who ships it again; "" when it never was."""
+    last = next((r for r in reversed(history) if r.version == version), None)
+    return f"{version} was shipped before and {last.outcome} in {last.stream}" if last else ""

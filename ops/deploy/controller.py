@@ -21,7 +21,7 @@ from typing import Protocol
 from ops.conventions import ExitCode, Pool, Track
 from ops.deploy import journal
 from ops.deploy.decide import asked_share, decide, percent, rolled_back, start
-from ops.deploy.model import Action, Cause, Do, Facts, Outcome, Phase, Pipeline, Round, State
+from ops.deploy.model import Action, Cause, Do, Facts, Outcome, Phase, Pipeline, Round, State, Verdict
 from ops.deploy.outcome import end, make_outcome, with_way_back
 from ops.deploy.rollback import Ports, attempt, roll_back, write
 from ops.deploy.rounds import Counters, Rounds, Submit, WitnessBook
@@ -51,6 +51,8 @@ class View:
     canary_errors: int
     next_check_s: float
     last: Round | None
+    passes: int
+    """PASSes of the step after the last round, that one included."""
     elapsed_s: float
 
 
@@ -112,6 +114,7 @@ class Controller:
         self._zero: Counters = self._witness.totals()
         self._first_seq = 0
         self._last_round: Round | None = None
+        self._passes = 0
         self._history: list[Round] = []
 
     @property
@@ -238,12 +241,13 @@ class Controller:
 
     def _record_round(self, before: State, round_: Round) -> None:
         state = self._state
+        self._passes = before.passes + 1 if round_.verdict is Verdict.PASS else state.passes
         share = asked_share(self._pipeline, before)
         if state.conclusive_s != before.conclusive_s:
             self._round_base = self._witness.totals()
         self._last_round = round_
         self._history.append(round_)
-        data = journal.round_data(round_, share, state.fails_in_row, state.fails_total, state.passes)
+        data = journal.round_data(round_, share, state.fails_in_row, state.fails_total, self._passes)
         write(self._ports, self._stream, journal.CHECK, data)
 
     def _do(self, action: Action) -> None:
@@ -301,6 +305,7 @@ class Controller:
                 canary_errors=totals.errors[self._canary],
                 next_check_s=max(0.0, self._next_check_s - facts.now_s),
                 last=self._last_round,
+                passes=self._passes,
                 elapsed_s=facts.now_s - self._began_s,
             )
         )

@@ -123,7 +123,8 @@ def _pace(pipeline: Pipeline, state: State, facts: Facts) -> str:
         return ""
     if served <= 0:
         return "; the canary served no request in this step"
-    return f"; at its {served / elapsed_s:.2g} requests/s the canary needs {pipeline.min_requests_step * elapsed_s / served:.0f} s for this step"
+    needs_s = pipeline.min_requests_step * elapsed_s / served
+    return f"; at its {served / elapsed_s:.2g} requests/s the canary needs {needs_s:.0f} s for this step"
 
 
 def _count(state: State, round_: Round, now_s: float) -> State:
@@ -154,7 +155,6 @@ def _advance(pipeline: Pipeline, gateways: int, state: State, facts: Facts) -> D
         step=state.step + 1,
         since_s=facts.now_s,
         conclusive_s=facts.now_s,
-        passes=state.passes,
         fails_total=state.fails_total,
         last=state.last,
         requests_before=facts.canary_requests,

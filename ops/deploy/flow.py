@@ -94,6 +94,23 @@ def _end_lease(ports: Ports) -> None:
         ports.lease.release(lease.token)
 
 
+def finish_left(ports: Ports, observer: Observer) -> None:
+    """What every command that looks at the venue does first: finish the rollback that a dead `deploy` left. Never waits, never fails."""
+    left = journal.unfinished(ports.store)
+    if left is None or ports.lock.held():
+        return
+    try:
+        ports.traffic.read()
+        ports.lock.acquire("an opsctl command that finishes a rollback")
+    except (Refused, Unavailable):
+        observer.say(f"note: {left.stream} ({left.version}) is unfinished; its rollback is finished once the venue is up: `opsctl up`")
+        return
+    try:
+        recover(ports, observer)
+    finally:
+        ports.lock.release()
+
+
 def go_back(ports: Ports, observer: Observer, by: str, reason: str, ready_limit_s: float = 30.0) -> Outcome:
     """`opsctl rollback`: end the release under way, or finish a dead one's rollback, or switch back to the N-1 that stands warm.
 

@@ -1,8 +1,9 @@
 """The way back, shared by `opsctl deploy`, `opsctl rollback`, the guardian's successor and recovery.
 
 Order, and only a look at whether stable takes requests comes before it: weight to zero -> read back -> close the canary's
-sessions -> stop its processes -> record. It needs neither Prometheus nor chat, and no gate is asked. A journal that cannot be written
-delays nothing: what could not be recorded is told to the caller.
+sessions -> stop its processes. It needs neither Prometheus nor chat, and no gate is asked. This one side effect is recorded after it is
+done, not before: weight 0 is safe to do twice, and a journal that is locked or full must not delay it. What could not be recorded is
+told to the caller.
 
 It never sends users to an empty pool: when no stable gateway is up, the stable processes are started first, and if they do not come,
 the weights stay as they are and the outcome says ROLLBACK_INCOMPLETE.
@@ -69,9 +70,9 @@ def roll_back(ports: Ports, stream: str, stable: Pool, stable_version: str, caus
             notes.append(f"not recorded: {kind}: {error.message}")
 
     _ensure_stable(ports, stable, stable_version)
-    note(journal.ROLLBACK, {"cause": cause, "reason": reason})
     reading = zero_weight(ports, stable)
     zero_s = ports.clock.monotonic_s() - began_s
+    note(journal.ROLLBACK, {"cause": cause, "reason": reason})
     note(journal.WEIGHT_APPLIED, {"share": 0.0, "after_s": round(zero_s, 4)})
     closed = attempt(notes, "sessions", lambda: ports.traffic.close_sessions(stable.other))
     if closed is not None:

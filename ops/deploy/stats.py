@@ -40,7 +40,7 @@ def _sum_falling(term: Callable[[int], float], points: range) -> float:
     for x in points:
         value = term(x)
         total += value
-        if value < total * 1e-15:
+        if value <= total * 1e-15:  # equal: the first term is too small for a float, and the others are smaller
             break
     return total
 

@@ -64,7 +64,7 @@ def _boot(site: Site, request: Request, old: Venue | None) -> tuple[Venue, tuple
     venue, notes = _without_lost_release(site, _shape(site, request, old))
     _refuse_taken_port(site, venue)
     setup.make_once(site.layout)
-    setup.write_monitoring(venue, site.layout, site.alerts)
+    setup.write_monitoring(venue, site.layout, site.alerts())
     save(site.layout.state, venue)
     crew = site.crew(venue)
     crew.splitter.settle(venue.roles.stable)
@@ -216,5 +216,3 @@ def purge(site: Site) -> None:
             shutil.rmtree(state)
         except OSError as error:
             raise Unavailable(f"{error.filename} cannot be removed: {error.strerror}", hint="remove it yourself") from error
-
-

@@ -282,8 +282,8 @@ class Site:
     tools: Callable[[], Tools]
     """Raises UsageError naming what is not installed."""
     crew: Callable[[Venue], Crew]
-    alerts: Path
-    """Folder of the alert rules."""
+    alerts: Callable[[], Path]
+    """Folder of the alert rules. Raises UsageError when it is named and not there: `down` does not ask."""
     own_version: str
     """The release that a new venue runs unless told otherwise."""
 

@@ -168,4 +168,3 @@ def _core_figures(site: Site, venue: Venue) -> Mapping[str, int]:
 def log_names(venue: Venue) -> tuple[str, ...]:
     """What `opsctl logs` knows."""
     return (*venue.programs(), SUPERVISORD)
-

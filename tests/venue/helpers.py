@@ -211,7 +211,7 @@ def standin_site(folder: Path, *versions: str, command: Path | None = None) -> S
     def conf_text(venue: Venue, tools: Callable[[], Tools], versions: Mapping[Pool, str]) -> str:
         return supervisor_text(venue, layout, tools(), releases, versions, files_soft_limit())
 
-    return Site(layout, daemon, host, releases, clock, tools, crew, ALERTS, own_version="1.0.0")
+    return Site(layout, daemon, host, releases, clock, tools, crew, lambda: ALERTS, own_version="1.0.0")
 
 
 @contextmanager

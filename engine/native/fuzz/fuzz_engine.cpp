@@ -22,7 +22,7 @@ Command next_command(ByteReader& from) {
   command.firm = from.get<std::uint8_t>() % 3U;
   command.instrument = from.get<std::uint8_t>() % (kInstruments + 1);
   // Mostly close prices, now and then one from the whole range.
-  command.price_ticks = what >= 250 ? from.get<Price>() : from.get<std::uint8_t>() * ((what % 7) == 0 ? 1000 : 1);
+  command.price_ticks = what >= 250 ? from.get<Price>() : Price{from.get<std::uint8_t>()} * ((what % 7) == 0 ? 1000 : 1);
   command.qty = what >= 253 ? from.get<Qty>() : from.get<std::uint8_t>();
   command.order_id = from.get<std::uint8_t>() % 64U;
   if (what % 3 == 0) {

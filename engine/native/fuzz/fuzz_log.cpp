@@ -39,7 +39,7 @@ void damage(const std::string& dir, std::span<const std::uint8_t> bytes) {
   ByteReader from(bytes);
   while (from.remaining() >= 4) {
     const std::uint64_t segment = from.get<std::uint8_t>() % 3U + 1;
-    const std::uint16_t where = from.get<std::uint16_t>();
+    const auto where = from.get<std::uint16_t>();
     // Half of the damage in the records, half anywhere in the file.
     const std::uint64_t offset = where % 2 == 0 ? 4096U + where % (5 * kRecordSize) : where % (4096U + 5 * kRecordSize);
     std::fstream file(dir + "/0000000" + std::to_string(segment) + ".log", std::ios::in | std::ios::out | std::ios::binary);

@@ -186,7 +186,7 @@ exchange::AckPolicy ack_policy_of(const std::string& name) {
   if (name == "device") {
     return exchange::AckPolicy::device;
   }
-  throw nb::value_error("ack_policy must be \"memory\" or \"device\"");
+  throw nb::value_error("ack_policy must be 'memory' or 'device'");
 }
 
 void make_core(exchange::Core* at, const std::string& log_dir, std::vector<std::int64_t> instrument_max_qty, const std::string& ack_policy,
@@ -330,8 +330,8 @@ void bind_link(nb::module_& m) {
 }  // namespace
 
 NB_MODULE(_core, m) {
-  nb::exception<exchange::LogError>(m, "LogError");
-  nb::exception<LinkError>(m, "LinkError");
+  nb::exception<exchange::LogError> const log_error(m, "LogError");
+  nb::exception<LinkError> const link_error(m, "LinkError");
   bind_engine(m);
   bind_core(m);
   bind_link(m);

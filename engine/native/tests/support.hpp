@@ -1,9 +1,8 @@
 // Helpers shared by the native tests and the fuzz targets.
 #pragma once
 
-#include <stdlib.h>  // mkdtemp
-
 #include <cstdint>
+#include <cstdlib>  // mkdtemp
 #include <filesystem>
 #include <string>
 
