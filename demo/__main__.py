@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 from demo.bad_release import make_source
 
@@ -111,8 +112,6 @@ def order_flow(url: str) -> Iterator[Flow]:
 
 def first_order(url: str) -> None:
     """One order, as a member would send it with curl."""
-    from urllib.request import Request, urlopen
-
     body = {"instrument": "AAPL", "side": "buy", "type": "limit", "price": 150.10, "quantity": 100}
     token = (STATE / "demo.key").read_text().strip()
     request = Request(f"{url}/api/v1/orders", json.dumps(body).encode(), {"Authorization": f"Bearer {token}"})  # noqa: S310 - our own http URL
@@ -132,9 +131,9 @@ def verdict(good: Mapping[str, Any], bad: Mapping[str, Any], result: Mapping[str
     wrong_by_version = dict(result["wrong_by_version"])
     print(f"  good release {GOOD}: promoted after {good['seconds']:.0f} s; wrong answers from it: {good['canary_errors']}")
     print(
-        f"  bad release {BAD}: rolled back after {bad['seconds']:.0f} s; weight 0 read back {bad['zero_after_s']:.3f} s after the third FAIL, "
-        f"whole rollback {bad['rollback_s']:.2f} s; canary requests begun after the read-back: {bad['served_after_zero']}"
+        f"  bad release {BAD}: rolled back after {bad['seconds']:.0f} s; weight 0 read back {bad['zero_after_s']:.3f} s after the third FAIL"
     )
+    print(f"  its whole rollback {bad['rollback_s']:.2f} s; canary requests begun after the read-back: {bad['served_after_zero']}")
     print(f"  order flow: {result['requests']} requests, wrong answers {result['wrong_answers']}, by version {wrong_by_version or 'none'}")
     print(f"  answers that users got wrong in the bad release: {bad['canary_errors']} of {bad['canary_requests']} canary requests")
     others = {version: count for version, count in wrong_by_version.items() if version != BAD}

@@ -15,17 +15,19 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
     help="A stock exchange's matching core, its gateways, and an order flow to drive them.\n\n"
-    "Start with: [bold]exchange keys new --file keys.yaml[/], then [bold]exchange core[/] and [bold]exchange gateway[/]. "
-    "To run a whole venue under supervision, use [bold]opsctl up[/].",
+    "Start with: `exchange keys new --file keys.yaml`, then `exchange core` and `exchange gateway`. "
+    "To run a whole venue under supervision, use `opsctl up`.",
 )
-keys_app = typer.Typer(no_args_is_help=True, help="API keys.")
-sample_app = typer.Typer(no_args_is_help=True, help="Sample data.")
+keys_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="API keys.")
+sample_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Sample data.")
 app.add_typer(keys_app, name="keys")
 app.add_typer(sample_app, name="sample")
 
-Instruments = Annotated[Path, typer.Option("--instruments", help="YAML list of {symbol, tick_size, max_quantity}.")]
+Instruments = Annotated[
+    Path, typer.Option("--instruments", help="YAML list of {symbol, tick_size, max_quantity}.", show_default="the packaged list")
+]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")]
 
 

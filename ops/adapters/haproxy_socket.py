@@ -14,7 +14,7 @@ TIMEOUT_S = 1.0
 BATCH_BYTES = 12_000
 """HAProxy reads a line of commands into one buffer of 16 kB."""
 _REPLY_MAX = 4_000_000
-_HINT = "see `opsctl status` and `opsctl logs haproxy`"
+_HINT = "is the venue up? `opsctl status` tells, `opsctl up` starts what is down"
 
 
 class RuntimeSocket:

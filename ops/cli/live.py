@@ -34,6 +34,13 @@ def check_line(result: CheckResult) -> str:
     return f"{result.name} {result.verdict}: {result.reason}"
 
 
+def round_line(view: View) -> str:
+    """The last round in one line: when, at which weight, the counts, each check with its figures."""
+    counts = f"pass {view.passes}/{view.pipeline.passes} fail {view.state.fails_in_row}/{view.pipeline.fails} in a row"
+    checks = "; ".join(check_line(r) for r in view.last.results) if view.last else ""
+    return f"[{view.elapsed_s:6.1f}s] {percent(view.asked):>5} {view.last.verdict if view.last else ''} ({counts}) {checks}"
+
+
 class LineView:
     """For a log: a line for each thing done and each round."""
 
@@ -41,33 +48,38 @@ class LineView:
         self._seen: object = None
 
     def tick(self, view: View) -> None:
-        if view.last is None or view.last is self._seen:
-            return
-        self._seen = view.last
-        counts = f"pass {view.passes}/{view.pipeline.passes} fail {view.state.fails_in_row}/{view.pipeline.fails} in a row"
-        checks = "; ".join(check_line(r) for r in view.last.results)
-        say(f"[{view.elapsed_s:6.1f}s] {percent(view.asked):>5} {view.last.verdict} ({counts}) {checks}")
+        if view.last is not None and view.last is not self._seen:
+            self._seen = view.last
+            say(round_line(view))
 
     def say(self, text: str) -> None:
         say(f"         {text}")
 
 
 class LiveView:
-    """For a terminal: one panel that is drawn anew, with the lines of what was done above it."""
+    """For a terminal: one panel that is drawn anew and gone at the end; what was done and found scrolls by above it."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         from rich.console import Console
         from rich.live import Live
 
         self._pipeline = pipeline
-        self._live = Live(console=Console(stderr=True), refresh_per_second=8, transient=False)
+        self._seen: object = None
+        self._live = Live(console=Console(stderr=True), refresh_per_second=8, transient=True)
         self._live.start()
 
     def tick(self, view: View) -> None:
+        from rich.text import Text
+
+        if view.last is not None and view.last is not self._seen:
+            self._seen = view.last
+            self._live.console.print(Text(round_line(view), style=COLOUR[view.last.verdict]))
         self._live.update(render(view))
 
     def say(self, text: str) -> None:
-        self._live.console.print(f"[dim]{text}[/dim]", highlight=False)
+        from rich.text import Text
+
+        self._live.console.print(Text(f"         {text}", style="dim"))
 
     def close(self) -> None:
         self._live.stop()

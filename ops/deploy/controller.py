@@ -273,7 +273,7 @@ class Controller:
         write(self._ports, self._stream, journal.WEIGHT_APPLIED, {"share": float(applied)})
         self._observer.say(f"weight {percent(share)} asked, {percent(applied)} applied")
         self._rounds.forget()
-        self._round_base = self._witness.totals()
+        self._round_base, self._passes = self._witness.totals(), 0
         self._next_check_s = self._ports.clock.monotonic_s() + self._pipeline.interval_s
 
     def _read_back(self, share: Fraction) -> Fraction:

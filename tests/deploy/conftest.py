@@ -78,7 +78,9 @@ class World:
             lock=fakes.FakeLock(self.kernel),
         )
 
-    def deploy(self, *, aborted: Callable[[], str] = lambda: "", submit: Any = fakes.at_once, version: str = NEW, **pipeline: Any) -> Outcome:
+    def deploy(
+        self, *, aborted: Callable[[], str] = lambda: "", submit: Any = fakes.at_once, version: str = NEW, **pipeline: Any
+    ) -> Outcome:
         shaped = replace(self.pipeline, **pipeline)
         release = Release(version, "abc", "digest", 0.0, "/bin/exchange")
         return flow.deploy(self.process(), shaped, release, self.observer, aborted, "tester", submit)

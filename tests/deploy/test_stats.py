@@ -32,7 +32,16 @@ chances = st.integers(0, 1000).map(lambda x: Fraction(x, 1000))
 
 @pytest.mark.parametrize(
     ("k", "n", "p"),
-    [(0, 0, "0"), (0, 10, "1/100"), (1, 1, "1/100"), (1, 20, "1/100"), (5, 5, "1/100"), (2, 20, "1/100"), (10, 20, "1/2"), (20, 20, "0.999")],
+    [
+        (0, 0, "0"),
+        (0, 10, "1/100"),
+        (1, 1, "1/100"),
+        (1, 20, "1/100"),
+        (5, 5, "1/100"),
+        (2, 20, "1/100"),
+        (10, 20, "1/2"),
+        (20, 20, "0.999"),
+    ],
 )
 def test_the_binomial_tail_at_the_counts_of_a_canary(k: int, n: int, p: str) -> None:
     assert close(binomial_tail(k, n, float(Fraction(p))), exact_binomial(k, n, Fraction(p)))

@@ -274,9 +274,19 @@ def check_after_the_last_life(tmp_path, spawn_core, connect, policy, acknowledge
     core = spawn_core(tmp_path, policy, 512)
     client = connect(core.port)
     assert len(set(acknowledged.values())) == len(acknowledged)
-    for name, order_id in acknowledged.items():
-        reply = client.order(Side.BUY, 1, 100, cl_ord_id=name)
-        assert (reply.reason, reply.order_id) == (RejectReason.DUPLICATE_CL_ORD_ID, order_id)
-    ids = [client.order(Side.BUY, 1, 100, cl_ord_id=name).order_id for name in sent]
+    again = send_all(client, acknowledged)
+    assert {(status, reason) for _, status, reason in again} == {(OrdStatus.REJECTED, RejectReason.DUPLICATE_CL_ORD_ID)}
+    assert [order_id for order_id, _, _ in again] == list(acknowledged.values())
+    ids = [order_id for order_id, _, _ in send_all(client, sent)]
     assert sorted(ids) == list(range(1, len(sent) + 1))
     assert client.depth()[3] == [(100, len(sent))]
+
+
+def send_all(client, names):
+    """(order_id, status, reason) of one order per name, sent without waiting in between."""
+    frames = [_core.encode_new_order(n, 1, 0, Side.BUY, OrdType.LIMIT, TimeInForce.DAY, 100, 1, name) for n, name in enumerate(names)]
+    sender = threading.Thread(target=client.send, args=(b"".join(frames),))
+    sender.start()
+    replies = [client.next_frame() for _ in frames]
+    sender.join()
+    return [(reply[3], reply[4], reply[5]) for reply in replies]
