@@ -21,8 +21,8 @@ check: ## The fast part of the tests: nothing that starts real processes.
 	@tools/setup --tests
 	@$(PYTHON) -m pytest -n 2 --dist loadfile -m "not e2e" && echo "make check: everything passed" || { echo "make check: FAILED, see above"; exit 1; }
 
-bench: setup ## Measure; ONLY=name for one measurement.
-	@$(PYTHON) -m tests.bench $(ONLY)
+bench: setup ## Measure, each figure beside its bar; ONLY=deploy (or another part) for one.
+	@$(PYTHON) -m tests.bench $(if $(ONLY),--only $(ONLY))
 
 gen: ## Write the generated files again (a test compares them with their sources).
 	@tools/setup --tests && $(PYTHON) -m tools.gen

@@ -130,10 +130,8 @@ def deploy(version: str, expected: int) -> Mapping[str, Any]:
 def verdict(good: Mapping[str, Any], bad: Mapping[str, Any], result: Mapping[str, Any]) -> None:
     wrong_by_version = dict(result["wrong_by_version"])
     print(f"  good release {GOOD}: promoted after {good['seconds']:.0f} s; wrong answers from it: {good['canary_errors']}")
-    print(
-        f"  bad release {BAD}: rolled back after {bad['seconds']:.0f} s; weight 0 read back {bad['zero_after_s']:.3f} s after the third FAIL"
-    )
-    print(f"  its whole rollback {bad['rollback_s']:.2f} s; canary requests begun after the read-back: {bad['served_after_zero']}")
+    print(f"  bad release {BAD}: rolled back after {bad['seconds']:.0f} s; weight 0 {bad['zero_after_s']:.3f} s after the third FAIL,")
+    print(f"    whole rollback {bad['rollback_s']:.2f} s; canary requests begun after the read-back: {bad['served_after_zero']}")
     print(f"  order flow: {result['requests']} requests, wrong answers {result['wrong_answers']}, by version {wrong_by_version or 'none'}")
     print(f"  answers that users got wrong in the bad release: {bad['canary_errors']} of {bad['canary_requests']} canary requests")
     others = {version: count for version, count in wrong_by_version.items() if version != BAD}

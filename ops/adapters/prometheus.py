@@ -86,7 +86,9 @@ class PrometheusMetrics:
             from prometheus_api_client import PrometheusConnect
             from urllib3.util.retry import Retry
 
-            self._client = PrometheusConnect(url=self._url, retry=Retry(total=0), session=_bounded_session(self._url, self._clock))
+            self._client = PrometheusConnect(
+                url=self._url, retry=Retry(total=0, read=False), session=_bounded_session(self._url, self._clock)
+            )
         return self._client
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ops.cli.common import DryRunOption, Lines, Output, OutputOption, StateOption, print_json, say, state_of
+from ops.conventions import ExitCode
 
 if TYPE_CHECKING:
     from ops.deploy.controller import Observer, Plan
@@ -87,8 +88,7 @@ def rollback(
         return
     outcome = flow.go_back(ports, Lines(), _who(), reason)
     _print_outcome(outcome, output)
-    done = outcome.cause is not None and outcome.exit_code in (0, 7)
-    raise typer.Exit(0 if done else int(outcome.exit_code))
+    raise typer.Exit(int(outcome.exit_code) if outcome.exit_code is ExitCode.ROLLBACK_INCOMPLETE else 0)
 
 
 def guardian(state: StateOption = None) -> None:

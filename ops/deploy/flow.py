@@ -95,18 +95,25 @@ def _end_lease(ports: Ports) -> None:
 
 
 def finish_left(ports: Ports, observer: Observer) -> None:
-    """What every command that looks at the venue does first: finish the rollback that a dead `deploy` left. Never waits, never fails."""
-    left = journal.unfinished(ports.store)
-    if left is None or ports.lock.held():
+    """What every command that looks at the venue does first: finish the rollback that a dead `deploy` left. Never fails: whoever wants
+    to look at a venue, or stop it, is not kept from it by a journal that cannot be read or a splitter that is away."""
+    try:
+        left = journal.unfinished(ports.store)
+        if left is None or ports.lock.held():
+            return
+    except OpsError as error:
+        observer.say(f"note: whether a release was left unfinished cannot be told: {error.message}")
         return
     try:
         ports.traffic.read()
         ports.lock.acquire("an opsctl command that finishes a rollback")
-    except (Refused, Unavailable):
+    except OpsError:
         observer.say(f"note: {left.stream} ({left.version}) is unfinished; its rollback is finished once the venue is up: `opsctl up`")
         return
     try:
         recover(ports, observer)
+    except OpsError as error:
+        observer.say(f"note: the rollback of {left.stream} ({left.version}) could not be finished: {error.message}; `opsctl rollback`")
     finally:
         ports.lock.release()
 
@@ -117,17 +124,44 @@ def go_back(ports: Ports, observer: Observer, by: str, reason: str, ready_limit_
     Raises Refused when there is nothing to go back to.
     """
     observer = Unbreakable(observer)
-    if ports.lock.held():
+    if trouble := _unreadable(ports):
+        observer.say(f"going back without the journal: {trouble}")
+        if ports.lock.held() or ports.lease.current():
+            return _take_away(ports, observer, by, reason)
+    elif ports.lock.held():
         ended = _abort_running(ports, observer, by, reason)
         if ended is not None:
             return ended
         observer.say("it was promoted at that very moment: switching back")
     ports.lock.acquire(f"opsctl rollback by {by}")
     try:
-        left = recover(ports, observer)
+        left = None if trouble else recover(ports, observer)
         return left if left is not None and not left.promoted else _switch_back(ports, observer, by, reason, ready_limit_s)
     finally:
         ports.lock.release()
+
+
+def _unreadable(ports: Ports) -> str:
+    """Why the journal cannot be read; "" when it can. The way back does not depend on it."""
+    try:
+        journal.unfinished(ports.store)
+    except OpsError as error:
+        return error.message
+    return ""
+
+
+def _take_away(ports: Ports, observer: Observer, by: str, reason: str) -> Outcome:
+    """The lease, the weight and the sessions of a release that only its lease tells of. Its processes are left to who owns them."""
+    roles, lease, began_s, notes = ports.roles.read(), ports.lease.current(), ports.clock.monotonic_s(), list[str]()
+    attempt(notes, "its lease", lambda: _end_lease(ports))  # before the weight: its `opsctl deploy` must not raise it again
+    zero_weight(ports, roles.stable)
+    zero_s = ports.clock.monotonic_s() - began_s
+    closed = attempt(notes, "sessions", lambda: ports.traffic.close_sessions(roles.stable.other)) or 0
+    for note in notes:
+        observer.say(note)
+    said = f"asked by {by}: {reason}; not recorded, and the release's end is for the next command that can read the journal"
+    outcome = make_outcome(lease.stream if lease else "unknown", "the canary", roles.stable_version, Cause.ABORTED, said, zero_s)
+    return replace(outcome, zero_after_s=zero_s, sessions_closed=closed)
 
 
 def _abort_running(ports: Ports, observer: Observer, by: str, reason: str) -> Outcome | None:
@@ -174,8 +208,6 @@ def _switch_back(ports: Ports, observer: Observer, by: str, reason: str, ready_l
     _ensure_ready(ports, observer, roles.stable.other, old, ready_limit_s)
     decided_s = ports.clock.monotonic_s()
     token, notes = ports.lease.take(journal.VENUE, SWITCH_LIMIT_S * 2), list[str]()
-    said = {"from": new, "to": old, "by": by, "reason": reason}
-    attempt(notes, "not recorded", lambda: write(ports, journal.VENUE, journal.ROLLBACK, said))
     try:
         ports.traffic.shift(Split(roles.stable.other, Fraction(0)))
         reading = _await_zero(ports, roles.stable)
@@ -184,6 +216,8 @@ def _switch_back(ports: Ports, observer: Observer, by: str, reason: str, ready_l
         ports.roles.write(back)
     finally:
         ports.lease.release(token)
+    said = {"from": new, "to": old, "by": by, "reason": reason}
+    attempt(notes, "not recorded", lambda: write(ports, journal.VENUE, journal.ROLLBACK, said))  # after: a locked journal delays nothing
     closed = attempt(notes, "sessions", lambda: ports.traffic.close_sessions(roles.stable)) or 0
     attempt(notes, "targets", lambda: ports.targets.label({back.stable: (Track.STABLE, old)}))
     attempt(notes, "processes", lambda: ports.cluster.stop(roles.stable))

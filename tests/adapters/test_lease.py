@@ -7,8 +7,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -195,7 +196,7 @@ def test_the_second_is_refused_and_told_by_whom(tmp_path: Path, clock: FakeClock
     first.acquire("opsctl deploy 1.1.0 by bob")
     assert second.held()
     assert first.held()
-    with pytest.raises(Refused, match="opsctl deploy 1.1.0 by bob"):
+    with pytest.raises(Refused, match=r"opsctl deploy 1\.1\.0 by bob"):
         second.acquire("opsctl deploy 1.2.0 by alice")
     second.release()
     assert second.held(), "releasing what one does not hold frees nothing"
@@ -236,12 +237,12 @@ def test_a_stopped_process_keeps_it(tmp_path: Path, clock: FakeClock, holder: su
     assert FileLock(tmp_path / "lock", clock).held()
 
 
-def test_a_child_of_the_holder_does_not_keep_it(tmp_path: Path, clock: FakeClock) -> None:
+def test_a_child_of_the_holder_does_not_keep_it(tmp_path: Path, clock: FakeClock, eventually: Callable[..., Any]) -> None:
     first, second = two_locks("file", tmp_path, clock)
     first.acquire("bob")
     child = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE, close_fds=False)
     first.release()
-    assert not second.held()
+    assert eventually(lambda: not second.held(), "the child's copy of the lock is closed by its exec")
     child.communicate(timeout=60)
 
 
@@ -250,5 +251,3 @@ def test_a_lock_in_a_folder_that_is_not_there_is_an_outage(tmp_path: Path, clock
     assert not lock.held()
     with pytest.raises(Unavailable):
         lock.acquire("bob")
-
-

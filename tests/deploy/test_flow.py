@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any
@@ -12,9 +13,9 @@ import pytest
 
 from ops.adapters.fakes import Effect, Later, Lie, at_once
 from ops.conventions import ExitCode, Pool, Track
-from ops.deploy import journal
+from ops.deploy import flow, journal
 from ops.deploy.model import Cause, Verdict
-from ops.errors import Refused, TrafficUnavailable, Unavailable
+from ops.errors import Refused, StoreCorrupt, TrafficUnavailable, Unavailable
 from ops.ports import Roles, Split
 
 BAD = 0.5
@@ -789,10 +790,8 @@ def test_a_splitter_that_does_not_take_the_switch_leaves_the_roles_as_they_are(w
 def run_to_death(world: Any, names: SimpleNamespace, number: int, *, after: bool) -> str:
     """Where the deploy died; "" when it lived to its end."""
     died = world.die_at(number, after=after)
-    try:
+    with suppress(names.death):
         world.deploy()
-    except names.death:
-        pass
     world.end_process()
     return str(died[0]) if died else ""
 
@@ -907,3 +906,42 @@ def test_nothing_left_is_nothing_to_recover(world: Any) -> None:
     assert world.recover() is None
     world.deploy()
     assert world.recover() is None
+
+
+# --- what every command does first
+
+
+def test_any_command_finishes_what_a_dead_deploy_left(world: Any, names: SimpleNamespace) -> None:
+    assert run_to_death(world, names, 14, after=True)
+    flow.finish_left(world.process(), world.observer)
+    assert_back_on_stable(world)
+
+
+def test_a_running_release_is_left_alone_by_other_commands(world: Any) -> None:
+    world.when_share("1/4", lambda: flow.finish_left(world.process(), world.observer))
+    assert world.deploy().promoted
+
+
+def test_a_venue_that_is_down_is_no_reason_to_fail_a_look(world: Any, names: SimpleNamespace) -> None:
+    assert run_to_death(world, names, 14, after=True)
+    world.traffic.away = True
+    flow.finish_left(world.process(), world.observer)
+    assert "release-1 (1.1.0) is unfinished" in world.observer.said[-1]
+    assert not world.ports.lock.held()
+
+
+def test_a_rollback_that_cannot_be_finished_does_not_fail_a_look(world: Any, names: SimpleNamespace) -> None:
+    assert run_to_death(world, names, 14, after=True)
+    world.traffic.deaf = True
+    flow.finish_left(world.process(), world.observer)
+    assert "could not be finished" in world.observer.said[-1]
+    assert not world.ports.lock.held()
+
+
+def test_a_journal_that_cannot_be_read_does_not_fail_a_look(world: Any) -> None:
+    def corrupt(*_args: object) -> Any:
+        raise StoreCorrupt("the chain breaks at event 1")
+
+    world.store.events = corrupt
+    flow.finish_left(world.process(), world.observer)
+    assert "cannot be told" in world.observer.said[-1]

@@ -106,6 +106,7 @@ def test_stable_without_figures_is_no_acquittal_but_no_alibi() -> None:
     silent = TrackFigures(0, 0, (), 0, 0)
     assert verdict(figures(1000), silent).verdict is I
     assert "stable has no figures" in verdict(figures(1000), silent).reason
+    assert {r.verdict for r in verdict(figures(1000), silent).results} == {I}
     assert verdict(figures(1000, 200), silent).verdict is F
 
 

@@ -65,7 +65,7 @@ def test_what_is_not_one_yaml_document_is_refused(tmp_path: Path, text: str, sai
 def test_what_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "p.yaml"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(UsageError, match="p.yaml:1: expected a mapping of settings"):
+    with pytest.raises(UsageError, match=r"p.yaml:1: expected a mapping of settings"):
         read_pipeline(path)
 
 

@@ -18,6 +18,10 @@ from fractions import Fraction
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+from venue.helpers import free_port
 
 import engine
 from ops import wiring
@@ -30,7 +34,6 @@ from ops.errors import OpsError, TrafficUnavailable
 from ops.ports import Event
 from ops.venue.files import load_existing
 from ops.venue.model import Layout, Venue
-from venue.helpers import free_port
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,7 +147,7 @@ class Bed:
         self.state.mkdir(mode=0o700)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPSCTL_", "EXCHANGE_"))}
         self.environment = kept | {"OPSCTL_STATE": str(self.state), "PYTHONUNBUFFERED": "1"}
-        self._numbers, self._running = count(1), list[Running]()
+        self._numbers, self._running, self._kept = count(1), list[Running](), list[Running]()
 
     # --- commands
 
@@ -218,6 +221,26 @@ class Bed:
     def status(self) -> Any:
         return self.opsctl("status", "--output", "json", code=None).data
 
+    @contextmanager
+    def frozen(self, name: str) -> Iterator[None]:
+        """That process neither answers nor ends: the worst way to be away."""
+        pid = self.pid(name)
+        assert pid, f"{name} runs"
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def sees(self, track: str) -> set[str]:
+        """Versions of the gateways that the venue's Prometheus scrapes now under that track."""
+        question = urlencode({"query": f'exchange_build_info{{track="{track}"}} and timestamp(exchange_build_info) > time() - 2'})
+        try:
+            with urlopen(f"{self.prometheus}/api/v1/query?{question}", timeout=5) as answer:
+                return {row["metric"]["version"] for row in json.load(answer)["data"]["result"]}
+        except OSError:
+            return set()
+
     # --- HAProxy, asked by the test itself
 
     def weights(self) -> dict[str, int]:
@@ -279,11 +302,19 @@ class Bed:
 
     # --- ends
 
+    def keep_running(self) -> None:
+        """What was started so far runs on through `reset`."""
+        self._kept = [running for running in self._running if running.alive]
+
+    def _end_commands(self) -> None:
+        for running in self._running:
+            if running not in self._kept:
+                running.kill()
+        self._running = list(self._kept)
+
     def reset(self) -> None:
         """As it was: nothing of ours runs, no release is under way, users are on the first version, every process is up."""
-        for running in self._running:
-            running.kill()
-        self._running.clear()
+        self._end_commands()
         self.opsctl("up", "--timeout", "60")
         left = wiring.store(self.state)
         started, ended = ([e.stream for e in left.events() if e.kind == kind] for kind in ("release.started", "release.ended"))
@@ -293,9 +324,8 @@ class Bed:
         until(lambda: self.share() == 0, "no weight on the canary")
 
     def close(self) -> None:
-        for running in self._running:
-            running.kill()
-        self._running.clear()
+        self._kept.clear()
+        self._end_commands()
         try:
             self.opsctl("down", code=None)
         finally:

@@ -83,7 +83,7 @@ class LyingPrometheus:
 
     @property
     def mode(self) -> str:
-        """"" tells the truth."""
+        """ "" tells the truth."""
         return self._mode
 
     @mode.setter

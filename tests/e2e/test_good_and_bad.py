@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import socket
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from urllib.parse import urlencode
-from urllib.request import urlopen
 
 import pytest
 
@@ -49,11 +46,11 @@ def test_a_good_release_reaches_everybody_and_costs_no_request(bed: Bed, tmp_pat
     verdicts = [e.data["verdict"] for e in bed.events("check", stream)]
     assert verdicts.count("PASS") >= 6
     assert "FAIL" not in verdicts
-    assert bed.sample()["by_version"] == {GOOD: 201}, "every request and the flow's look before it"
+    assert bed.sample()["by_version"] == {GOOD: 200}
 
     told_by_status(bed)
     told_by_history(bed, done.data, tmp_path)
-    until(lambda: version_of_track(bed, "stable") == {GOOD}, "Prometheus tells the new version's gateways as stable")
+    until(lambda: bed.sees("stable") == {GOOD}, "Prometheus tells the new version's gateways as stable")
 
 
 def told_by_status(bed: Bed) -> None:
@@ -81,12 +78,6 @@ def told_by_history(bed: Bed, outcome: dict[str, object], tmp_path: Path) -> Non
     assert picture.stat().st_size > 10_000
 
 
-def version_of_track(bed: Bed, track: str) -> set[str]:
-    question = urlencode({"query": f'exchange_build_info{{track="{track}"}}'})
-    with urlopen(f"{bed.prometheus}/api/v1/query?{question}", timeout=5) as answer:
-        return {row["metric"]["version"] for row in json.load(answer)["data"]["result"]}
-
-
 def test_a_bad_release_goes_back_from_its_first_step_after_three_fails_in_a_row(bed: Bed) -> None:
     with bed.flow(300) as flow, bed.watch() as watch:
         done = bed.deploy(BAD, pipeline(bed.folder, "25%", "100%", passes=2, per_step=50), "--canary", "1%").end()
@@ -112,7 +103,7 @@ def test_a_bad_release_goes_back_from_its_first_step_after_three_fails_in_a_row(
 
 def test_rollback_after_the_promotion_is_one_switch_and_closes_the_sessions_of_the_pool_left(bed: Bed) -> None:
     with bed.flow() as flow:
-        assert bed.deploy(GOOD, pipeline(bed.folder, "50%", "100%")).end().code == 0
+        assert bed.deploy(GOOD, pipeline(bed.folder, "2%", "100%")).end().code == 0
         with socket.create_connection(("127.0.0.1", bed.venue.ports.binary), timeout=LONG_S) as member:
             log_on(member, (bed.state / "demo.key").read_text().strip())
             before = len(bed.events("weight.asked"))

@@ -1,0 +1,55 @@
+"""Every figure that `make bench` measures, with its bar. What is not in this list is not measured; what is, always has a row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PARTS = ("cli", "venue", "gateway", "core", "split", "deploy", "demo")
+BY_DEFAULT = PARTS[:-1]
+"""The demo takes minutes by itself: ONLY=demo."""
+LIMIT_S = {"cli": 30, "venue": 90, "gateway": 150, "core": 120, "split": 120, "deploy": 420, "demo": 900}
+"""A part that is not over by then is ended; what it did not measure is an error row. Building releases has a limit of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """`bar` None: printed, judged by nobody. `at_least`: larger is better. `later`: the bar is a goal of a version to come."""
+
+    part: str
+    key: str
+    name: str
+    unit: str
+    bar: float | None = None
+    at_least: bool = False
+    later: bool = False
+    peer: str | None = None
+
+
+FIGURES = (
+    Figure("cli", "help", "`opsctl --help`, wall time", "s", 0.15),
+    Figure("cli", "sdks", "client libraries imported by `opsctl --help`", "modules", 0),
+    Figure("venue", "up", "`opsctl up --gateways 4` on an empty folder to everything ready", "s", 10),
+    Figure("venue", "down", "`opsctl down`", "s"),
+    Figure("gateway", "p50", "order to 201 at 200/s, p50", "ms"),
+    Figure("gateway", "p99", "order to 201 at 200/s, p99", "ms"),
+    Figure("gateway", "sustained", "highest sustained rate of one gateway", "orders/s"),
+    Figure("core", "ready", "restart of the core with 1,000,000 logged orders, to ready", "s"),
+    Figure("core", "replay", "replay alone", "records/s", 10_000_000, at_least=True, later=True),
+    Figure("split", "1%-haproxy", "canary share at 1 %, off by (HAProxy's counters)", "points", 0.05),
+    Figure("split", "1%-answers", "canary share at 1 %, off by (X-Version of the answers)", "points", 0.05),
+    Figure("split", "0.1%-haproxy", "canary share at 0.1 %, off by (HAProxy's counters)", "points", 0.05),
+    Figure("split", "0.1%-answers", "canary share at 0.1 %, off by (X-Version of the answers)", "points", 0.05),
+    Figure("deploy", "zero", "third FAIL to canary weight 0 read back", "s", 1, peer="Argo Rollouts 0.28, Flagger 9.7"),
+    Figure("deploy", "whole", "third FAIL to the end of the whole rollback", "s", 10, peer="promised to users: 60"),
+    Figure("deploy", "after", "canary requests begun after the read-back", "requests", 0),
+    Figure("deploy", "wrong", "wrong answers users got from the bad release", "answers", peer="Argo Rollouts 35, Flagger 16"),
+    Figure("deploy", "killed", "kill -9 of `opsctl deploy` to weight 0", "s", 15, peer="Argo Rollouts, Flagger: never"),
+    Figure("deploy", "dead", "all canary processes killed to weight 0", "s", 1, peer="Argo Rollouts 1.3, Flagger 65"),
+    Figure(
+        "deploy", "back-last", "`opsctl rollback` to the last request on the promoted version", "s", 2, peer="Argo Rollouts 93, Flagger 85"
+    ),
+    Figure("deploy", "back-zero", "`opsctl rollback` to its weight 0 read back", "s", 2, peer="Argo Rollouts 93, Flagger 85"),
+    Figure("deploy", "failed-promotion", "failed requests caused by promotions", "requests", 0),
+    Figure("deploy", "failed-rollback", "failed requests caused by a person's rollback of a good release", "requests", 0),
+    Figure("demo", "second", "`make demo`, not the first run", "s", 150),
+)
