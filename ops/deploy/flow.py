@@ -216,8 +216,6 @@ def _switch_back(ports: Ports, observer: Observer, by: str, reason: str, ready_l
         ports.roles.write(back)
     finally:
         ports.lease.release(token)
-    said = {"from": new, "to": old, "by": by, "reason": reason}
-    attempt(notes, "not recorded", lambda: write(ports, journal.VENUE, journal.ROLLBACK, said))  # after: a locked journal delays nothing
     closed = attempt(notes, "sessions", lambda: ports.traffic.close_sessions(roles.stable)) or 0
     attempt(notes, "targets", lambda: ports.targets.label({back.stable: (Track.STABLE, old)}))
     attempt(notes, "processes", lambda: ports.cluster.stop(roles.stable))
@@ -231,6 +229,8 @@ def _switch_back(ports: Ports, observer: Observer, by: str, reason: str, ready_l
         served_after_zero=served,
         sessions_closed=closed,
     )
+    said = {"from": new, "to": old, "by": by, "reason": reason}  # recorded after all else: a locked journal delays nothing
+    attempt(notes, "not recorded", lambda: write(ports, journal.VENUE, journal.ROLLBACK, said))
     switched = {"from": new, "to": old, "by": by, "zero_after_s": zero_s, "served_after_zero": served}
     attempt(notes, "not recorded", lambda: write(ports, journal.VENUE, journal.SWITCHED, switched))
     for note in notes:

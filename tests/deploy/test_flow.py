@@ -377,10 +377,10 @@ def test_an_answer_within_its_limit_is_used(world: Any) -> None:
 def test_an_answer_of_the_step_before_is_no_pass_of_this_step(world: Any) -> None:
     """A question asked just before a raise is answered after it."""
     submit = Later(world.clock, 0.0)
-    world.cluster.ready_after_s["1.1.0"] = 4.95
+    world.cluster.ready_after_s["1.1.0"] = 5.5
 
     def slow_down(effect: Effect, done: bool) -> None:
-        if effect.kind == "start" and done:
+        if str(effect) == "start green 1.1.0 x2" and done:
             submit.delay_s = 3.0
 
     world.diary.interrupt = slow_down
@@ -594,6 +594,32 @@ def test_what_breaks_after_the_promotion_does_not_undo_it(world: Any, broken: st
     assert world.share == 1
     assert "stop green" not in world.diary.told()
     assert any("cannot be written" in said for said in world.observer.said)
+
+
+def test_a_write_of_the_roles_that_fails_after_it_took_place_is_a_promotion(world: Any) -> None:
+    """Such as a folder that cannot be synced: users and roles are on the new version, and stay there together."""
+
+    def strike(effect: Effect, done: bool) -> None:
+        if effect.kind == "roles" and done:
+            raise Unavailable("the folder cannot be synced")
+
+    world.diary.interrupt = strike
+    assert world.deploy().promoted
+    assert world.share == 1
+    assert "stop green" not in world.diary.told()
+
+
+def test_ctrl_c_in_the_moment_of_promotion_does_not_undo_half_of_it(world: Any) -> None:
+    def strike(effect: Effect, done: bool) -> None:
+        if effect.kind == "roles" and done:
+            raise KeyboardInterrupt
+
+    world.diary.interrupt = strike
+    with pytest.raises(KeyboardInterrupt):
+        world.deploy()
+    assert world.share == 1
+    assert world.recover().promoted
+    assert world.cluster.up(Pool.GREEN) == 2
 
 
 def test_a_rollback_when_stable_fell_too_starts_stable_first(world: Any, names: SimpleNamespace) -> None:
@@ -945,3 +971,53 @@ def test_a_journal_that_cannot_be_read_does_not_fail_a_look(world: Any) -> None:
     world.store.events = corrupt
     flow.finish_left(world.process(), world.observer)
     assert "cannot be told" in world.observer.said[-1]
+
+
+# --- a journal that cannot be read
+
+
+def corrupt(world: Any) -> None:
+    def broken(*_args: object) -> Any:
+        raise StoreCorrupt("the chain breaks at event 1")
+
+    world.store.events = broken
+
+
+def test_a_running_release_rolls_back_when_its_journal_breaks(world: Any) -> None:
+    world.when_share("1/4", lambda: corrupt(world))
+    outcome = world.deploy()
+    assert (outcome.promoted, outcome.cause) == (False, Cause.ERROR)
+    assert world.share == 0
+
+
+def test_rollback_takes_a_running_canary_off_without_the_journal(world: Any) -> None:
+    back = []
+
+    def ask(effect: Effect, done: bool) -> None:
+        if str(effect) == "weight green 1/4" and done and not back:
+            corrupt(world)
+            back.append(world.go_back())
+            assert world.share == 0
+            assert world.lease.current() is None
+
+    world.diary.interrupt = ask
+    outcome = world.deploy()
+    assert back[0].exit_code is ExitCode.ABORTED
+    assert "not recorded" in back[0].reason
+    assert not outcome.promoted
+    assert max(world.weights()) == Fraction(1, 4)
+
+
+def test_rollback_after_a_promotion_switches_back_without_the_journal(world: Any, names: SimpleNamespace) -> None:
+    world.deploy()
+    corrupt(world)
+    assert world.go_back().stable_version == names.old
+    assert world.traffic.share(Pool.BLUE) == 1
+
+
+def test_no_release_is_begun_on_a_journal_that_cannot_be_read(world: Any) -> None:
+    corrupt(world)
+    with pytest.raises(StoreCorrupt):
+        world.deploy()
+    assert world.diary.told() == []
+    assert not world.ports.lock.held()
