@@ -175,7 +175,8 @@ def _print_outcome(outcome: Outcome, output: Output) -> None:
             f"canary requests begun after that: {outcome.served_after_zero}; sessions closed: {outcome.sessions_closed}"
         )
     if not switched:
-        print(f"  the canary served {outcome.canary_requests} requests; wrong answers users got from it: {outcome.canary_errors}")
+        served, wrong = (("unknown" if n is None else n) for n in (outcome.canary_requests, outcome.canary_errors))
+        print(f"  requests that the canary served: {served}; wrong answers users got from it: {wrong}")
     if not outcome.promoted:
         print(
             f"  users are on {outcome.stable_version}"

@@ -19,7 +19,7 @@ from ops.deploy.outcome import end, make_outcome, with_way_back
 from ops.deploy.rollback import Ports, attempt, roll_back, write, zero_weight
 from ops.deploy.rounds import Submit, in_thread
 from ops.errors import OpsError, Refused, Unavailable
-from ops.ports import Release, Roles, Split
+from ops.ports import Release, Roles, Split, TrafficReading
 
 SWITCH_LIMIT_S = 5.0
 OWNER_LIMIT_S = 6.0
@@ -61,7 +61,7 @@ def deploy(
         recover(ports, observer)
         plan = make_plan(ports, pipeline, release)
         stream = journal.next_stream(ports.store)
-        write(ports, stream, journal.STARTED, _started(plan, pipeline, release, by))
+        write(ports, stream, journal.STARTED, _started(plan, pipeline, release, by, ports.traffic.read()))
         return Controller(ports, pipeline, plan, stream, observer, aborted, submit).run()
     finally:
         ports.lock.release()
@@ -86,7 +86,21 @@ def recover(ports: Ports, observer: Observer) -> Outcome | None:
     seconds = ports.clock.wall_s() - left.started_at_s
     outcome = make_outcome(left.stream, left.version, left.stable_version, Cause.OWNER_DIED, reason, seconds)
     _end_lease(ports)
-    return end(ports, left.stream, with_way_back(outcome, back))
+    requests, errors = _counted_since(ports, left)
+    return end(ports, left.stream, replace(with_way_back(outcome, back), canary_requests=requests, canary_errors=errors))
+
+
+def _counted_since(ports: Ports, left: journal.Record) -> tuple[int | None, int | None]:
+    """What the canary served and answered wrong since the release began, by a splitter that has not restarted since; else unknown."""
+    base = left.events[0].data.get("counted_from")
+    try:
+        reading = ports.traffic.read()
+    except Unavailable:
+        return None, None
+    if not base or base["splitter"] != reading.started_at_s:
+        return None, None
+    pool = reading.pools[left.stable_pool.other]
+    return pool.requests - base["requests"], pool.errors - base["errors"]
 
 
 def _end_lease(ports: Ports) -> None:
@@ -269,7 +283,8 @@ def _await_zero(ports: Ports, pool: Pool) -> int:
         ports.clock.sleep(_PAUSE_S)
 
 
-def _started(plan: Plan, pipeline: Pipeline, release: Release, by: str) -> Mapping[str, Any]:
+def _started(plan: Plan, pipeline: Pipeline, release: Release, by: str, reading: TrafficReading) -> Mapping[str, Any]:
+    canary = reading.pools[plan.stable_pool.other]
     return {
         "version": plan.version,
         "digest": release.digest,
@@ -279,4 +294,5 @@ def _started(plan: Plan, pipeline: Pipeline, release: Release, by: str) -> Mappi
         "pipeline": pipeline.name,
         "steps": [float(s) for s in plan.steps],
         "by": by,
+        "counted_from": {"splitter": reading.started_at_s, "requests": canary.requests, "errors": canary.errors},
     }

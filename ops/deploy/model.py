@@ -194,9 +194,9 @@ class Outcome:
     reason: str
     seconds: float
     exit_code: ExitCode
-    canary_requests: int = 0
-    canary_errors: int = 0
-    """Wrong answers users got from the canary, by the splitter's count."""
+    canary_requests: int | None = 0
+    canary_errors: int | None = 0
+    """Wrong answers users got from the canary, by the splitter's count. None: not known (its deploy died and the splitter restarted)."""
     zero_after_s: float | None = None
     """Rollback decided to weight 0 read back."""
     rollback_s: float | None = None

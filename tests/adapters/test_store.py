@@ -217,3 +217,10 @@ def test_what_is_no_number_is_not_written(store: SqliteStore, data: dict[str, fl
     with pytest.raises(ValueError, match="JSON compliant"):
         store.append("a", "b", data, 1.0)
     assert store.events() == ()
+
+
+def test_an_anchor_that_is_missing_is_found(path: Path) -> None:
+    store = filled(path)
+    as_intruder(path, "DELETE FROM events WHERE seq = 3")
+    with pytest.raises(StoreCorrupt, match="event 4"):
+        store.events(after_seq=3)
