@@ -46,6 +46,10 @@ def load(path: Path) -> Section:
         raise UsageError(f"{path}: cannot be read: {reason}", hint="name an existing file") from error
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except RecursionError as error:
+        raise UsageError(
+            f"{path}: is nested too deeply to be settings", hint="see the commented example in pipelines/canary.yaml"
+        ) from error
     except yaml.YAMLError as error:
         raise UsageError(f"{path}: not YAML (one document): {str(error).replace(chr(10), ' ')}", hint="mend the line named") from error
     if not isinstance(node, yaml.MappingNode):
@@ -89,7 +93,7 @@ class Section:
 
     def integer(self, field: str, low: int, high: int, default: int | None = None) -> int:
         text = self.text(field, None if default is None else str(default))
-        if not re.fullmatch(r"-?\d+", text):
+        if not re.fullmatch(r"-?\d{1,18}", text, re.ASCII):
             raise self.error(field, f"{text!r} is not a whole number")
         if not low <= int(text) <= high:
             raise self.error(field, f"{text} is outside {low}..{high}")

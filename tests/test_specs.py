@@ -132,3 +132,17 @@ def test_values_are_text_until_they_are_asked_for(section: Callable[[str], Secti
 def test_aliases_of_yaml_are_read(section: Callable[[str], Section]) -> None:
     spec = section("a: &five 5s\nb: *five\n")
     assert spec.duration_s("b", 0, 9) == 5.0
+
+
+def test_nesting_without_end_is_refused_in_words(tmp_path: Path) -> None:
+    deep = tmp_path / "deep.yaml"
+    deep.write_text("a: " + "[" * 5000 + "]" * 5000)
+    with pytest.raises(UsageError, match="nested too deeply"):
+        load(deep)
+
+
+def test_a_number_of_thousands_of_digits_is_no_whole_number(tmp_path: Path) -> None:
+    path = tmp_path / "long.yaml"
+    path.write_text("passes: " + "9" * 5000)
+    with pytest.raises(UsageError, match="is not a whole number"):
+        load(path).integer("passes", 1, 10)

@@ -118,7 +118,7 @@ def _latency(pipeline: Pipeline, check: Check, canary: TrackFigures, stable: Tra
         if binomial_tail(beyond, n, allowed) < doubt:
             said = f"{name} {show_ms(figure)}, stable {show_ms(other)}: {beyond} of {n} orders took longer than {bound * 1000:.1f} ms"
             return result(Verdict.FAIL, said)
-    within = figure is not None and figure <= check.max
+    within = figure is not None and figure <= bucket_at(canary.buckets, check.max)
     return _acquit(pipeline, result, n, within, f"{name} {show_ms(figure)} over {n} orders", stable_serves and not other_n)
 
 
@@ -146,6 +146,11 @@ def slower_than(buckets: tuple[tuple[float, int], ...], bound_s: float) -> int:
         return 0
     index = bisect_left(buckets, (bound_s, 0))
     return buckets[-1][1] - buckets[min(index, len(buckets) - 1)][1]
+
+
+def bucket_at(buckets: tuple[tuple[float, int], ...], bound_s: float) -> float:
+    """The bound as the histogram can tell it: its first bucket bound at or above `bound_s`."""
+    return next((le for le, _ in buckets if le >= bound_s), bound_s)
 
 
 def quantile(buckets: tuple[tuple[float, int], ...], q: float) -> float | None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ops.adapters import lease as module
-from ops.adapters.fakes import Diary, FakeClock, FakeKernel, FakeLease, FakeLock
+from ops.adapters.fakes_base import Diary, FakeClock, FakeKernel, FakeLease, FakeLock
 from ops.adapters.lease import FileLease, FileLock
 from ops.errors import Refused, Unavailable
 from ops.ports import Lease, Lock

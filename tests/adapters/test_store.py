@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.adapters.fakes import Diary, FakeClock, FakeStore
+from ops.adapters.fakes_base import Diary, FakeClock, FakeStore
 from ops.adapters.store import SqliteStore
 from ops.errors import StoreCorrupt, Unavailable
 from ops.ports import Store

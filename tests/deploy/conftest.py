@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ops.adapters import fakes
+from ops.adapters import fakes, fakes_base
 from ops.conventions import Pool
 from ops.deploy import flow, guardian, journal
 from ops.deploy.controller import View
@@ -45,8 +45,8 @@ class Watcher:
 class World:
     def __init__(self, pipeline: Pipeline, *, rate: float = 200.0, before: str = "", gateways: int = 2) -> None:
         self.pipeline = pipeline
-        self.clock = fakes.FakeClock()
-        self.diary = fakes.Diary(self.clock)
+        self.clock = fakes_base.FakeClock()
+        self.diary = fakes_base.Diary(self.clock)
         self.load = fakes.Load(rate)
         self.cluster = fakes.FakeCluster(self.clock, self.diary)
         self.cluster.start(Pool.BLUE, OLD, gateways)
@@ -54,9 +54,9 @@ class World:
             self.cluster.start(Pool.GREEN, before, gateways)
         self.traffic = fakes.FakeTraffic(self.clock, self.diary, self.cluster, self.load)
         self.metrics = fakes.FakeMetrics(self.traffic, self.cluster)
-        self.kernel = fakes.FakeKernel()
-        self.store = fakes.FakeStore(self.diary)
-        self.lease = fakes.FakeLease(self.clock, self.diary)
+        self.kernel = fakes_base.FakeKernel()
+        self.store = fakes_base.FakeStore(self.diary)
+        self.lease = fakes_base.FakeLease(self.clock, self.diary)
         self.targets = fakes.FakeTargets(self.diary)
         self.roles = fakes.FakeRoles(self.diary, Roles(Pool.BLUE, {Pool.BLUE: OLD, Pool.GREEN: before}), gateways)
         self.observer = Watcher()
@@ -75,7 +75,7 @@ class World:
             roles=self.roles,
             store=self.store,
             lease=self.lease,
-            lock=fakes.FakeLock(self.kernel),
+            lock=fakes_base.FakeLock(self.kernel),
         )
 
     def deploy(
@@ -132,12 +132,12 @@ class World:
     def verdicts(self) -> list[Verdict]:
         return [Verdict(e.data["verdict"]) for e in self.events(journal.CHECK)]
 
-    def die_at(self, number: int, *, after: bool) -> list[fakes.Effect]:
+    def die_at(self, number: int, *, after: bool) -> list[fakes_base.Effect]:
         """From the `number`-th side effect (from 0) on, this process is dead: just before it takes place, or just after."""
-        seen: list[fakes.Effect] = []
-        died: list[fakes.Effect] = []
+        seen: list[fakes_base.Effect] = []
+        died: list[fakes_base.Effect] = []
 
-        def interrupt(effect: fakes.Effect, done: bool) -> None:
+        def interrupt(effect: fakes_base.Effect, done: bool) -> None:
             if died:
                 raise Death
             if not done:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from ops.adapters.fakes import Effect, Later, Lie, at_once
+from ops.adapters.fakes import Later, Lie, at_once
+from ops.adapters.fakes_base import Effect
 from ops.conventions import ExitCode, Pool, Track
 from ops.deploy import flow, journal
 from ops.deploy.model import Cause, Verdict
