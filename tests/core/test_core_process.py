@@ -83,7 +83,7 @@ def test_a_log_that_cannot_be_trusted_is_one_message_a_hint_and_exit_1(tmp_path)
         assert core.wait() == 1
         written = "".join(core.seen)
         assert "error: the log cannot be used" in written
-        assert "hint:" in written
+        assert "next:" in written
         assert "Traceback" not in written
 
 

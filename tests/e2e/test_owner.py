@@ -51,6 +51,7 @@ def test_killed_at_one_percent_the_guardian_takes_the_weight_and_rollback_finish
     done = bed.opsctl("rollback", "--output", "json")
     assert (done.data["release"], done.data["cause"], done.data["promoted"]) == (stream, "owner_died", False)
     assert bed.events("release.ended", stream)
+    assert done.data["canary_requests"] > 0, "what the canary served is told although its deploy died"
     pools = bed.status()["pools"]
     assert (pools[0]["version"], pools[0]["gateways_up"]) == (FIRST, 2)
     assert (pools[1]["gateways_wanted"], pools[1]["share_asked"]) == (0, "0"), "the canary's processes are stopped"
