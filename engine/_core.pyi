@@ -33,9 +33,20 @@ class Core:
     """Engine + log + link server: the data plane of `exchange core`. Its thread runs until stop()."""
 
     def __init__(
-        self, *, log_dir: str, instrument_max_qty: Sequence[int], ack_policy: str = "device", epoch: int = 1, segment_records: int = 262144
+        self,
+        *,
+        log_dir: str,
+        instrument_max_qty: Sequence[int],
+        ack_policy: str = "device",
+        epoch: int = 1,
+        segment_records: int = 262144,
+        instruments_digest: int = 0,
+        link_key: str = "",
     ) -> None:
-        """ack_policy: "memory" (survives a process crash) or "device" (group commit to disk before any answer)."""
+        """ack_policy: "memory" (survives a process crash) or "device" (group commit to disk before any answer).
+
+        instruments_digest: engine.instruments; a log is refused under another one, and every welcome carries it.
+        link_key: a hello without it closes the link and gets no answer; "" asks for none."""
     def recover(self) -> dict[str, int]:
         """Replay the log into the engine. Raises LogError.
 
@@ -45,17 +56,20 @@ class Core:
     def start(self) -> None: ...
     def stop(self) -> None: ...
     def stats(self, with_state_hash: bool = True) -> dict[str, int]:
-        """{"seq_num", "durable_seq_num", "commands", "trades", "queue_depth", "links", "live_orders", "last_tick_ns",
-        "log_healthy" (0/1), "epoch", "state_hash", "rejects"}; safe from any thread. The state hash costs a pass over all
-        resting orders while the core waits, unless nothing changed; with_state_hash=False leaves it 0. commands and rejects count
-        since the start of the process, trades over the whole log. Under "memory" durable_seq_num moves only at recovery."""
+        """{"seq_num", "written_seq_num", "durable_seq_num", "commands", "trades", "queue_depth", "links", "live_orders", "last_tick_ns",
+        "log_healthy" (0/1), "running" (0/1: the thread), "epoch", "state_hash", "rejects"}; safe from any thread. The state hash
+        costs a pass over all resting orders while the core waits, unless nothing changed; with_state_hash=False leaves it 0.
+        commands (logged ones only) and rejects count since the start of the process, trades over the whole log.
+        written_seq_num is in the log and maybe not on the disk yet; under "memory" durable_seq_num moves only at recovery."""
 
 # The framed link, both ends. A frame is: u32 length of the rest, u32 CRC32C of the payload, payload (little endian).
 # Each encode_* returns one whole frame. Raises LinkError when a text is longer than 255 bytes or the frame than FRAME_MAX, TypeError
 # when a number does not fit its field: check a member's input first.
 FRAME_MAX: int
 
-def encode_hello(name: str, epoch: int) -> bytes: ...
+def encode_hello(name: str, epoch: int, key: str = "") -> bytes:
+    """A key may have 256 bytes."""
+
 def encode_new_order(
     request_id: int, firm: int, instrument: int, side: int, ord_type: int, tif: int, price_ticks: int, qty: int, cl_ord_id: str
 ) -> bytes: ...
@@ -76,7 +90,7 @@ def encode_reply(
     leaves_qty: int,
     fills: Sequence[tuple[int, int, int, int]],
 ) -> bytes: ...
-def encode_welcome(epoch: int, last_seq_num: int) -> bytes: ...
+def encode_welcome(epoch: int, last_seq_num: int, instruments_digest: int = 0) -> bytes: ...
 def encode_depth(
     request_id: int,
     seq_num: int,
@@ -88,8 +102,9 @@ def encode_depth(
 class FrameDecoder:
     """Bytes in, frames out. Each frame is a tuple whose first item is its kind:
 
-    ("hello", name, epoch) · ("welcome", epoch, last_seq_num) · ("reply", request_id, seq_num, order_id, status, reason, order_qty,
-    cum_qty, leaves_qty, fills) · ("depth", request_id, seq_num, bids, asks, last_trade | None) ·
+    ("hello", name, epoch, key) · ("welcome", epoch, last_seq_num, instruments_digest) ·
+    ("reply", request_id, seq_num, order_id, status, reason, order_qty, cum_qty, leaves_qty, fills) ·
+    ("depth", request_id, seq_num, bids, asks, last_trade | None) ·
     ("new_order", request_id, firm, instrument, side, ord_type, tif, price_ticks, qty, cl_ord_id) ·
     ("cancel", request_id, firm, order_id) · ("reduce", request_id, firm, order_id, new_leaves_qty) ·
     ("depth_request", request_id, instrument, levels) · ("logon", request_id, token)

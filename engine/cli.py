@@ -28,6 +28,9 @@ app.add_typer(sample_app, name="sample")
 Instruments = Annotated[
     Path, typer.Option("--instruments", help="YAML list of {symbol, tick_size, max_quantity}.", show_default="the packaged list")
 ]
+LinkKey = Annotated[
+    Path | None, typer.Option("--link-key", help="File with the secret that core and gateways share, mode 0600. Default: none.")
+]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")]
 
 
@@ -37,9 +40,10 @@ def core(
     link_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the gateways' link; 0 takes a free one.")] = 9001,
     admin_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of /metrics, /healthz, /readyz on loopback; 0: free.")] = 9101,
     instruments: Instruments = default_instruments_path(),
-    host: Annotated[str, typer.Option(help="Address of the gateways' link.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address of the gateways' link; other than loopback only with --link-key.")] = "127.0.0.1",
     ack_policy: Annotated[str, typer.Option(help="device: on disk before any answer. memory: survives a process crash only.")] = "device",
     epoch: Annotated[int, typer.Option(min=1, help="Grows with each change of primary.")] = 1,
+    link_key: LinkKey = None,
 ) -> None:
     """Run the matching core: recover the log, then serve gateways until SIGTERM.
 
@@ -49,7 +53,7 @@ def core(
 
     if ack_policy not in ACK_POLICIES:
         raise VenueError(f"--ack-policy: expected one of {', '.join(ACK_POLICIES)}, not {ack_policy!r}")
-    raise typer.Exit(run_core(CoreSettings(log_dir, instruments, host, link_port, admin_port, ack_policy, epoch)))
+    raise typer.Exit(run_core(CoreSettings(log_dir, instruments, host, link_port, admin_port, ack_policy, epoch, link_key)))
 
 
 @app.command()
@@ -62,6 +66,7 @@ def gateway(
     instruments: Instruments = default_instruments_path(),
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     max_requests: Annotated[int, typer.Option(min=1, max=100_000, help="Requests in flight at once; past it 429.")] = 1024,
+    link_key: LinkKey = None,
 ) -> None:
     """Run a gateway: REST and binary order entry in front of a core, until SIGTERM.
 
@@ -74,7 +79,7 @@ def gateway(
     if not KEY_ID.fullmatch(name):
         raise VenueError("--name: expected 1 to 36 of A-Z a-z 0-9 . _ -")
     core_host, core_port = parse_address(core, "--core")
-    settings = GatewaySettings(name, core_host, core_port, keys, instruments, host, http_port, binary_port, max_requests)
+    settings = GatewaySettings(name, core_host, core_port, keys, instruments, host, http_port, binary_port, max_requests, link_key)
     raise typer.Exit(run_gateway(settings))
 
 
@@ -91,13 +96,14 @@ def keys_new(
 
     Example: export EXCHANGE_API_KEY=$(exchange keys new --file keys.yaml --id desk-1 --firm 7)
     """
-    from engine.keys import load_keys, new_key, save_keys
+    from engine.keys import keys_lock, load_keys, new_key, save_keys
 
-    known = load_keys(file).entries if file.exists() else ()
-    if any(entry.id == key_id for entry in known):
-        raise VenueError(f"{file} already has a key {key_id}", hint="choose another --id, or remove the entry first")
-    token, entry = new_key(key_id, firm, permission or ("trade", "read"), rate, burst)
-    save_keys(file, (*known, entry))
+    with keys_lock(file):
+        known = load_keys(file).entries if file.exists() else ()
+        if any(entry.id == key_id for entry in known):
+            raise VenueError(f"{file} already has a key {key_id}", hint="choose another --id, or remove the entry first")
+        token, entry = new_key(key_id, firm, permission or ("trade", "read"), rate, burst)
+        save_keys(file, (*known, entry))
     typer.echo(token)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -58,6 +59,21 @@ def read_yaml(text: str, source: str) -> Any:
         mark = getattr(error, "problem_mark", None)
         where = f"{source}:{mark.line + 1}" if mark is not None else source
         raise VenueError(f"{where}: not valid YAML: {getattr(error, 'problem', None) or error}") from error
+    except (LookupError, AttributeError, TypeError, ArithmeticError) as error:
+        # The YAML library's own ways of meeting "!!bool x", "!!int ''" and the like.
+        raise VenueError(f"{source}: not valid YAML: a value does not fit its tag") from error
+
+
+_REPR = reprlib.Repr()
+_REPR.maxlevel, _REPR.maxstring = 2, 60
+
+
+def brief(value: object) -> str:
+    """A value as an error text shows it: cut short, since a few lines of YAML can stand for gigabytes."""
+    try:
+        return _REPR.repr(value)
+    except ValueError:  # an integer past the interpreter's limit of digits
+        return f"a {type(value).__name__} too long to show"
 
 
 def load_instruments(path: Path) -> tuple[Instrument, ...]:
@@ -65,7 +81,9 @@ def load_instruments(path: Path) -> tuple[Instrument, ...]:
 
 
 def parse_instruments(text: str, source: str) -> tuple[Instrument, ...]:
-    """Instruments in file order; the place in the file is the core's dense index, so append, never reorder.
+    """Instruments in file order; the place in the file is the core's dense index.
+
+    The list is fixed for the life of a log: another list, also a longer one, needs a new log folder.
 
     Raises VenueError naming `source`, the index and the field.
     """
@@ -87,30 +105,30 @@ def _instrument(index: int, row: object, source: str) -> Instrument:
     where = f"{source}: instrument {index}"
     if not isinstance(row, dict):
         raise VenueError(f"{where}: expected a mapping", hint=_EXAMPLE)
-    unknown = sorted(str(name) for name in row.keys() - _FIELDS)
+    unknown = sorted(name if isinstance(name, str) else brief(name) for name in row.keys() - _FIELDS)
     missing = sorted(_FIELDS - row.keys())
     if unknown or missing:
         problem = f"unknown field {unknown[0]}" if unknown else f"{missing[0]}: missing"
         raise VenueError(f"{where}: {problem}", hint=_EXAMPLE)
     symbol, max_qty = row["symbol"], row["max_quantity"]
     if not isinstance(symbol, str) or not SYMBOL.fullmatch(symbol):
-        raise VenueError(f"{where}: symbol: expected 1 to 16 of A-Z 0-9 . -, not {symbol!r}")
+        raise VenueError(f"{where}: symbol: expected 1 to 16 of A-Z 0-9 . -, not {brief(symbol)}")
     if isinstance(max_qty, bool) or not isinstance(max_qty, int) or not 1 <= max_qty <= MAX_QTY:
-        raise VenueError(f"{where}: max_quantity: expected a whole number from 1 to {MAX_QTY}, not {max_qty!r}")
+        raise VenueError(f"{where}: max_quantity: expected a whole number from 1 to {MAX_QTY}, not {brief(max_qty)}")
     return Instrument(index, symbol, _tick_size(row["tick_size"], where), max_qty)
 
 
 def _tick_size(value: object, where: str) -> Decimal:
     """A binary float has lost the exact tick already, hence the string."""
     if not isinstance(value, str):
-        raise VenueError(f"{where}: tick_size: expected a quoted decimal, not {value!r}", hint='write "0.01", in quotes')
+        raise VenueError(f"{where}: tick_size: expected a quoted decimal, not {brief(value)}", hint='write "0.01", in quotes')
     try:
         tick = Decimal(value)
     except InvalidOperation:
         tick = Decimal(0)
     exponent = tick.as_tuple().exponent
     if not tick.is_finite() or tick <= 0 or tick > 1_000_000 or not isinstance(exponent, int) or exponent < -TICK_MAX_DECIMALS:
-        raise VenueError(f"{where}: tick_size: expected a positive decimal with at most {TICK_MAX_DECIMALS} decimals, not {value!r}")
+        raise VenueError(f"{where}: tick_size: expected a positive decimal with at most {TICK_MAX_DECIMALS} decimals, not {brief(value)}")
     return tick
 
 

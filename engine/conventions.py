@@ -8,7 +8,7 @@ Labels `env, exchange, gateway, version, track` are attached by Prometheus from 
 from __future__ import annotations
 
 ORDER_ACK_SECONDS = "exchange_order_ack_seconds"
-"""Histogram: order's bytes read to acknowledgement ready, at the gateway. Label: none."""
+"""Histogram: order's bytes read (all of them: a slow sender is not a slow venue) to acknowledgement ready, at the gateway."""
 ORDER_ACK_BUCKETS_S = (
     0.000005, 0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005,
     0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
@@ -28,10 +28,14 @@ QUEUE_DEPTH = "exchange_queue_depth"
 """Gauge. Gateway: requests waiting for the core. Core: commands read but not yet applied."""
 CORE_LINK_UP = "exchange_core_link_up"
 COMMANDS_PROCESSED = "exchange_commands_processed_total"
-"""Counter at the core; its rate() is the processing rate (O9)."""
+"""Counter at the core: commands that are in the log; its rate() is the processing rate (O9)."""
 LAST_TICK_TIMESTAMP = "exchange_market_data_last_tick_timestamp_seconds"
 LOG_SEQ_NUM = "exchange_log_seq_num"
+"""Gauge: written, on the disk or not yet."""
 LOG_DURABLE_SEQ_NUM = "exchange_log_durable_seq_num"
+"""Gauge: on the disk. Only under the acknowledgement policy `device`."""
+LOG_HEALTHY = "exchange_log_healthy"
+"""Gauge: 1 while the log takes commands, 0 during recovery and after a write that failed."""
 BUILD_INFO = "exchange_build_info"
 """Gauge, always 1. Labels: version, commit (exported as exported_version when the target sets version too)."""
 SESSIONS_OPEN = "exchange_sessions_open"

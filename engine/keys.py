@@ -6,20 +6,22 @@ bits, so a plain digest is enough: there is nothing to guess slowly.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import hmac
 import os
 import re
 import secrets
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
 import yaml
 
-from engine.config import VenueError, read_text, read_yaml
+from engine.config import VenueError, brief, read_text, read_yaml
 
 MAX_KEYS = 1000
 MAX_RATE_PER_S = 1_000_000
@@ -118,18 +120,41 @@ def parse_keys(text: str, source: str) -> KeyRing:
 
 
 def save_keys(path: Path, entries: Iterable[KeyEntry]) -> None:
-    """Replace the file in one step, mode 0600 from its first byte. Raises VenueError when the folder cannot be written."""
+    """Replace the file in one step, mode 0600 from its first byte. Raises VenueError when the folder cannot be written.
+
+    Who reads the file to write it again holds `keys_lock` around both.
+    """
     rows = [{**asdict(entry), "permissions": sorted(str(permission) for permission in entry.permissions)} for entry in entries]
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.new")
     try:
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            yaml.safe_dump(rows, file, sort_keys=False)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
+        # Exclusive, and no link followed: what somebody else put under this name is neither written to nor removed.
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                yaml.safe_dump(rows, file, sort_keys=False)
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(path)
+        except BaseException:
+            fresh.unlink(missing_ok=True)
+            raise
     except OSError as error:
-        fresh.unlink(missing_ok=True)
         raise VenueError(f"the keys file {path} cannot be written: {error.strerror}") from error
+
+
+@contextmanager
+def keys_lock(path: Path) -> Iterator[None]:
+    """Held from load_keys to save_keys, so that of two who add a key at once neither undoes the other. Raises VenueError."""
+    lock = path.with_name(f"{path.name}.lock")
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise VenueError(f"the lock of the keys file, {lock}, cannot be made: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 _FIELDS = ("id", "firm", "sha256", "permissions", "rate_per_s", "burst")
@@ -141,7 +166,7 @@ def _entry(row: object, where: str) -> KeyEntry:
     for name in _FIELDS:
         if name not in row:
             raise VenueError(f"{where}: {name}: missing")
-    unknown = sorted(str(name) for name in row.keys() - set(_FIELDS))
+    unknown = sorted(name if isinstance(name, str) else brief(name) for name in row.keys() - set(_FIELDS))
     if unknown:
         raise VenueError(f"{where}: unknown field {unknown[0]}")
     if not isinstance(row["id"], str) or not KEY_ID.fullmatch(row["id"]):

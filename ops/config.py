@@ -12,13 +12,14 @@ NOUNS = ("pipelines", "alerts", "runbooks", "slo")
 
 
 def state_dir(option: Path | None = None) -> Path:
-    """The one folder that holds a venue's state: option, else $OPSCTL_STATE, else the user's state home. Absolute; not created here."""
+    """The one folder that holds a venue's state: option, else $OPSCTL_STATE, else the user's state home. Absolute, links resolved
+    (two names of one folder must not become two venues); not created here."""
     if option is not None:
-        return option.expanduser().absolute()
+        return option.expanduser().resolve()
     if named := os.environ.get(STATE_ENV):
-        return Path(named).expanduser().absolute()
+        return Path(named).expanduser().resolve()
     base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return Path(base).expanduser().absolute() / "opsctl"
+    return Path(base).expanduser().resolve() / "opsctl"
 
 
 def declared_dir(noun: str, option: Path | None = None) -> Path:

@@ -152,6 +152,8 @@ class TrackSample:
     """Order-to-ack histogram: (upper bound in seconds, cumulative count), ascending, the last bound +Inf. Empty: no orders."""
     age_s: float
     """Age of the newest sample behind the figures."""
+    refused: int = 0
+    """Answers 4xx: members' own mistakes, or a release that refuses what it should take."""
 
 
 class Metrics(Protocol):

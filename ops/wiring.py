@@ -160,3 +160,12 @@ def deploy_ports(state: Path, prometheus_url: str | None) -> DeployPorts:
         lease=FileLease(run / "canary.lease", clock),
         lock=FileLock(run / "release.lock", clock),
     )
+
+
+def release_under_way(state: Path) -> bool:
+    """Whether an `opsctl deploy` or `rollback` works on the venue now."""
+    from ops.adapters.clock import SystemClock
+    from ops.adapters.lease import FileLock
+    from ops.venue.model import Layout
+
+    return FileLock(Layout(state).lock.parent / "release.lock", SystemClock()).held()

@@ -24,10 +24,10 @@ class Phase(StrEnum):
 class CoreAdmin:
     """`phase` is set by the process as it moves on; readiness follows from it and from the log's health."""
 
-    def __init__(self, stats: Stats) -> None:
+    def __init__(self, stats: Stats, *, shows_durable: bool = True) -> None:
         self.phase = Phase.STARTING
         self._stats = stats
-        self._registry = registry(stats)
+        self._registry = registry(stats, shows_durable=shows_durable)
 
     def app(self) -> web.Application:
         app = web.Application(middlewares=[_headers])

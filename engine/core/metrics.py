@@ -14,17 +14,23 @@ Stats = Callable[[], Mapping[str, int]]
 
 
 class CoreCollector(Collector):
-    def __init__(self, stats: Stats) -> None:
-        self._stats = stats
+    """`shows_durable`: off where nobody waits for the disk, since the figure stands still there."""
+
+    def __init__(self, stats: Stats, *, shows_durable: bool = True) -> None:
+        self._stats, self._shows_durable = stats, shows_durable
 
     def collect(self) -> Iterable[Metric]:
         stats = self._stats()
-        yield CounterMetricFamily(conventions.COMMANDS_PROCESSED, "Commands applied.", value=stats["commands"])
+        yield CounterMetricFamily(conventions.COMMANDS_PROCESSED, "Commands logged and applied.", value=stats["commands"])
         yield GaugeMetricFamily(conventions.QUEUE_DEPTH, "Commands read and not yet applied.", value=stats["queue_depth"])
-        yield GaugeMetricFamily(conventions.LOG_SEQ_NUM, "Newest seq_num in the log.", value=stats["seq_num"])
         yield GaugeMetricFamily(
-            conventions.LOG_DURABLE_SEQ_NUM, "Newest seq_num past the acknowledgement policy.", value=stats["durable_seq_num"]
+            conventions.LOG_SEQ_NUM, "Newest seq_num in the log, on the disk or not yet.", value=stats["written_seq_num"]
         )
+        if self._shows_durable:
+            yield GaugeMetricFamily(
+                conventions.LOG_DURABLE_SEQ_NUM, "Newest seq_num known to be on the disk.", value=stats["durable_seq_num"]
+            )
+        yield GaugeMetricFamily(conventions.LOG_HEALTHY, "1 while the log takes commands.", value=stats["log_healthy"])
         yield GaugeMetricFamily(
             conventions.LAST_TICK_TIMESTAMP, "Unix time of the newest change of a book.", value=stats["last_tick_ns"] / 1e9
         )
@@ -33,7 +39,7 @@ class CoreCollector(Collector):
         yield build
 
 
-def registry(stats: Stats) -> CollectorRegistry:
+def registry(stats: Stats, *, shows_durable: bool = True) -> CollectorRegistry:
     made = CollectorRegistry()
-    made.register(CoreCollector(stats))
+    made.register(CoreCollector(stats, shows_durable=shows_durable))
     return made

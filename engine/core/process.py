@@ -1,13 +1,16 @@
 """`exchange core`: recover the log, open the link, run until SIGTERM.
 
 The admin server answers from the first moment, so that a long recovery shows as "recovering" and not as a dead process.
-A log that cannot be trusted ends the process with the reason; nothing here repairs it.
+A log that cannot be trusted ends the process with the reason; nothing here repairs it. A log that can no longer be
+written ends it too: the supervisor starts it again, and recovery finds out what is on the disk.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import signal
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,10 +20,13 @@ from aiohttp import web
 from engine import COMMIT, __version__, _core
 from engine.config import VenueError, load_instruments
 from engine.core.admin import CoreAdmin, Phase
+from engine.core.metrics import Stats
+from engine.instruments import instruments_digest
+from engine.linkkey import load_link_key
 from engine.logs import JsonLog
 
 ACK_POLICIES = ("device", "memory")
-HEALTH_INTERVAL_S = 1.0
+HEALTH_INTERVAL_S = 0.1
 LOOPBACK = "127.0.0.1"
 
 
@@ -39,10 +45,14 @@ class CoreSettings:
     admin_port: int = 0
     ack_policy: str = "device"
     epoch: int = 1
+    link_key_path: Path | None = None
 
 
 def run_core(settings: CoreSettings) -> int:
-    """Blocks until SIGTERM or SIGINT. Returns the exit code. Raises VenueError: bad settings 2, a log that cannot be trusted 1."""
+    """Blocks until SIGTERM or SIGINT. Returns the exit code: 1 when the log could no longer be written.
+
+    Raises VenueError: bad settings 2, a log that cannot be trusted 1.
+    """
     return asyncio.run(_serve(settings, JsonLog(process="core")))
 
 
@@ -53,8 +63,9 @@ async def _serve(settings: CoreSettings, log: JsonLog) -> int:
         loop.add_signal_handler(number, stop.set)
     core = _new_core(settings)
     stats = partial(core.stats, with_state_hash=False)  # the hash would stop the core for a pass over its orders
-    admin = CoreAdmin(stats)
+    admin = CoreAdmin(stats, shows_durable=settings.ack_policy == "device")
     runner = web.AppRunner(admin.app(), access_log=None)
+    well = True
     try:
         admin_port = await _listen_admin(runner, settings.admin_port)
         admin.phase = Phase.RECOVERING
@@ -64,21 +75,26 @@ async def _serve(settings: CoreSettings, log: JsonLog) -> int:
             admin.phase = Phase.SERVING
             log.info("core.serving", link_port=link_port, admin_port=admin_port, epoch=settings.epoch, ack_policy=settings.ack_policy,
                      version=__version__, commit=COMMIT)  # fmt: skip
-            await _until(stop, core, log)
+            well = await _until(stop, stats, log)
     finally:
         admin.phase = Phase.STOPPING
         core.stop()
         await runner.cleanup()
     log.info("core.stopped", seq_num=stats()["seq_num"])
-    return 0
+    return 0 if well else 1
 
 
 def _new_core(settings: CoreSettings) -> _core.Core:
-    max_qty = [instrument.max_qty for instrument in load_instruments(settings.instruments_path)]
+    link_key = load_link_key(settings.link_key_path)
+    if not link_key and not _is_loopback(settings.link_host):
+        raise VenueError(f"--host {settings.link_host}: whoever reaches the link can trade for every firm, and no link key is set",
+                         hint="give core and gateways --link-key FILE, or keep --host on loopback (127.0.0.1)")  # fmt: skip
+    instruments = load_instruments(settings.instruments_path)
     try:
         settings.log_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         return _core.Core(
-            log_dir=str(settings.log_dir), instrument_max_qty=max_qty, ack_policy=settings.ack_policy, epoch=settings.epoch
+            log_dir=str(settings.log_dir), instrument_max_qty=[one.max_qty for one in instruments], ack_policy=settings.ack_policy,
+            epoch=settings.epoch, instruments_digest=instruments_digest(instruments), link_key=link_key,
         )  # fmt: skip
     except OSError as error:
         raise VenueError(f"the log folder {settings.log_dir} cannot be used: {error.strerror}", exit_code=1) from error
@@ -86,6 +102,14 @@ def _new_core(settings: CoreSettings) -> _core.Core:
         raise VenueError(f"bad setting: {error}") from error
     except _core.LogError as error:
         raise _log_refused(error, settings) from error
+
+
+def _is_loopback(host: str) -> bool:
+    """Any other name than localhost may mean anything, so it does not count."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 async def _recover(core: _core.Core, settings: CoreSettings, log: JsonLog) -> None:
@@ -118,18 +142,19 @@ async def _listen_admin(runner: web.AppRunner, port: int) -> int:
     return bound
 
 
-async def _until(stop: asyncio.Event, core: _core.Core, log: JsonLog) -> None:
-    """Wait for the signal; say once when the log's health changes."""
-    healthy = True
+async def _until(stop: asyncio.Event, stats: Stats, log: JsonLog) -> bool:
+    """Wait for the signal. False when the core came to its end first: it would refuse every order from here on."""
     while not stop.is_set():
-        try:
+        now = stats()
+        if not (now["log_healthy"] and now["running"]):
+            reason = "the order log cannot be written" if now["running"] else "the core's thread ended"
+            log.error("core.log_failed", reason=reason, seq_num=now["seq_num"],
+                      hint="look at the disk of the log folder (df, dmesg); the next start replays the log")  # fmt: skip
+            return False
+        with suppress(TimeoutError):
             async with asyncio.timeout(HEALTH_INTERVAL_S):
                 await stop.wait()
-        except TimeoutError:
-            now = bool(core.stats(with_state_hash=False)["log_healthy"])
-            if now != healthy:
-                (log.info if now else log.error)("core.log_health", healthy=now)
-            healthy = now
+    return True
 
 
 def _log_refused(error: Exception, settings: CoreSettings) -> VenueError:

@@ -5,13 +5,15 @@ and the end of the session. The gateway puts the key's firm over whatever the me
 so that members need not agree on them. There is no 429 here: a session past its key's rate is read more slowly.
 
 When a request's outcome is not known the session is closed without an answer: the member logs on again and repeats it
-with the same cl_ord_id. Bounded: sessions, requests in flight per session, bytes before logon; a member that does not
-read its answers is not read either.
+with the same cl_ord_id. Bounded: sessions, those that have not logged on, those of one key, requests in flight per session,
+bytes before logon, the time that a closing session has to take its last answers. A member that does not read its answers is
+not read either; one whose machine vanished is found by the kernel's keepalive.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections import deque
 from collections.abc import Callable
@@ -30,7 +32,11 @@ from engine.types import RejectReason
 
 LOGON_TIMEOUT_S = 5.0
 LOGON_MAX_BYTES = 1024
+CLOSE_TIMEOUT_S = 2.0
 MAX_SESSIONS = 1024
+MAX_BEFORE_LOGON = 128
+"""Of MAX_SESSIONS: callers without a key can take no more places than these."""
+MAX_SESSIONS_PER_KEY = 64
 MAX_SESSION_IN_FLIGHT = 64
 ORDER_FRAMES = ("new_order", "cancel", "reduce")
 
@@ -77,11 +83,16 @@ class SessionServer:
                 session.close("key revoked")
 
     def opened(self, session: Session) -> bool:
-        if len(self.sessions) >= self._max_sessions or self.state.draining:
+        before_logon = sum(other.key is None for other in self.sessions)
+        if len(self.sessions) >= self._max_sessions or before_logon >= MAX_BEFORE_LOGON or self.state.draining:
             return False
         self.sessions.add(session)
         self.metrics.sessions_open.set(len(self.sessions))
         return True
+
+    def of_key(self, key: KeyEntry) -> int:
+        """How many sessions the key has open."""
+        return sum(session.key is not None and session.key.id == key.id for session in self.sessions)
 
     def closed(self, session: Session) -> None:
         self.sessions.discard(session)
@@ -96,6 +107,7 @@ class Session(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._logon_timer: asyncio.TimerHandle | None = None
         self._rate_timer: asyncio.TimerHandle | None = None
+        self._abort_timer: asyncio.TimerHandle | None = None
         self._queue: deque[tuple[Frame, float]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._bytes_before_logon = 0
@@ -108,10 +120,11 @@ class Session(asyncio.Protocol):
         if not self._server.opened(self):
             transport.abort()
             return
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._logon_timer = self._loop.call_later(LOGON_TIMEOUT_S, self.close, "no logon in time")
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        for timer in (self._logon_timer, self._rate_timer):
+        for timer in (self._logon_timer, self._rate_timer, self._abort_timer):
             if timer is not None:
                 timer.cancel()
         self._transport = None
@@ -119,11 +132,12 @@ class Session(asyncio.Protocol):
         self._server.closed(self)
 
     def close(self, reason: str) -> None:
-        """Flush what was answered, then end the session."""
+        """Flush what was answered, then end the session; a member that does not read is cut off after CLOSE_TIMEOUT_S."""
         if self._transport is not None and not self._transport.is_closing():
             self._server.log.info("session.closed", key=self.key.id if self.key else None, reason=reason)
             self._queue.clear()
             self._transport.close()
+            self._abort_timer = self._loop.call_later(CLOSE_TIMEOUT_S, self._transport.abort)
 
     def pause_writing(self) -> None:
         self._may_write = False
@@ -186,6 +200,10 @@ class Session(asyncio.Protocol):
             self._send(encode_refusal(frame[1] if frame[0] == "logon" else 0, RejectReason.NOT_OWNER))
             self.close("wrong key" if frame[0] == "logon" else "first frame is not a logon")
             return
+        if self._server.of_key(key) >= MAX_SESSIONS_PER_KEY:
+            self._send(encode_refusal(frame[1], RejectReason.LOG_UNAVAILABLE))
+            self.close("too many sessions of one key")
+            return
         self.key = key
         if self._logon_timer is not None:
             self._logon_timer.cancel()
@@ -198,6 +216,7 @@ class Session(asyncio.Protocol):
             return
         state = self._server.state
         if not state.enter():
+            self._refused(frame, "gateway_busy")
             self._send(encode_refusal(frame[1], RejectReason.LOG_UNAVAILABLE))
             return
         try:
@@ -213,6 +232,7 @@ class Session(asyncio.Protocol):
         request_id = frame[1]
         needed = Permission.TRADE if frame[0] in ORDER_FRAMES else Permission.READ
         if needed not in key.permissions:
+            self._refused(frame, "permission_denied")
             return encode_refusal(request_id, RejectReason.NOT_OWNER)
         service = self._server.service
         if frame[0] == "cancel":
@@ -226,11 +246,16 @@ class Session(asyncio.Protocol):
             return encode_member_depth(request_id, await service.depth(query))
         return await self._new_order(key, frame, received_s)
 
+    def _refused(self, frame: Frame, code: str) -> None:
+        """Counts an order that never became the service's, as over REST; what the service takes, the service counts."""
+        if frame[0] == "new_order":
+            self._server.metrics.rejected(code)
+
     async def _new_order(self, key: KeyEntry, frame: Frame, received_s: float) -> bytes:
         """The core judges every field; only the client's id is held to the same letters as over REST."""
         _, request_id, _, *fields = frame
         if fields[-1] and not CLIENT_ORDER_ID.fullmatch(fields[-1]):
-            self._server.metrics.rejected("bad_command")
+            self._refused(frame, "bad_command")
             return encode_refusal(request_id, RejectReason.BAD_COMMAND)
         reply = await self._server.service.submit(lambda link_id: _core.encode_new_order(link_id, key.firm, *fields), received_s)
         return encode_member_reply(request_id, reply)

@@ -1,8 +1,9 @@
 """The REST calls: routes, keys, limits, and one shape for every error.
 
 No framework router: five routes need none, and each answer, a 404 too, must carry the error body and the two headers.
-Order of checks: route, key, permission, rate, in-flight bound, body, shape, core. The cheapest refusal comes first, and
-an unknown caller learns nothing about orders or instruments.
+Order of checks: route, key, permission, rate, body, in-flight bound, shape, core. The cheapest refusal comes first, and
+an unknown caller learns nothing about orders or instruments. A request takes its place among those in flight only when its
+body is complete, so that nobody holds one by sending slowly.
 """
 
 from __future__ import annotations
@@ -12,23 +13,34 @@ import secrets
 import time
 import traceback
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 from aiohttp import web
 
 from engine import __version__, conventions
 from engine.gateway import parse, render
-from engine.gateway.errors import ERROR_CODES, from_core, outage
+from engine.gateway.errors import ERROR_CODES, RETRY_AFTER_S, from_core, outage
 from engine.gateway.link import LinkBusy, LinkDown, OutcomeUnknown
 from engine.gateway.metrics import GatewayMetrics
 from engine.gateway.model import Cancel, Market, Refusal
-from engine.gateway.server import GatewayServer, read_body
+from engine.gateway.server import MAX_CONNECTIONS, GatewayServer, read_body
 from engine.gateway.service import OrderService
-from engine.gateway.state import GatewayState
+from engine.gateway.state import MAX_BODIES_PER_KEY, GatewayState
 from engine.keys import KeyEntry, Permission
 from engine.logs import JsonLog
 
+
+class Call(NamedTuple):
+    """An admitted request. `started_s`: when its bytes were complete."""
+
+    request: web.BaseRequest
+    key: KeyEntry
+    body: bytes
+    started_s: float
+
+
 Answer = tuple[int, bytes] | Refusal
-Handler = Callable[[web.BaseRequest, KeyEntry, float], Awaitable[Answer]]
+Handler = Callable[[Call], Awaitable[Answer]]
 
 ORDER_PREFIX = conventions.PATH_ORDERS + "/"
 BOOK_PREFIX = conventions.PATH_ORDERBOOK + "/"
@@ -36,6 +48,7 @@ ADMIN_PATHS = (conventions.PATH_METRICS, conventions.PATH_HEALTH, conventions.PA
 EXPOSITION = "text/plain; version=1.0.0; charset=utf-8"
 CLOSING = ("bad_request", "body_too_large", "request_timeout")
 """After these the rest of the connection's bytes cannot be trusted to be a request."""
+WITH_BODY = ("orders_post", "orders_patch")
 
 
 class RestApi:
@@ -60,8 +73,8 @@ class RestApi:
             "PATCH": ("orders_patch", self._patch_order),
         }
 
-    def server(self) -> GatewayServer:
-        return GatewayServer(self._handle, self._malformed)
+    def server(self, max_connections: int = MAX_CONNECTIONS) -> GatewayServer:
+        return GatewayServer(self._handle, self._malformed, max_connections)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         started_s = self._clock()
@@ -86,14 +99,25 @@ class RestApi:
         return "other", Refusal("unknown_route", "no such path")
 
     async def _guarded(self, request: web.BaseRequest, route: str, handler: Handler, started_s: float) -> Answer:
-        """The checks that come before any handler, and the outages that may come out of it."""
+        """The checks that come before any handler."""
         key = self._admit(request, Permission.READ if route == "orderbook_get" else Permission.TRADE)
         if isinstance(key, Refusal):
             return self._at_the_door(route, key)
+        body: bytes | Refusal = b""
+        if route in WITH_BODY:
+            waits = not request.content.is_eof()
+            body = await self._awaited_body(request, key) if waits else await read_body(request)
+            started_s = self._clock() if waits else started_s
+        if isinstance(body, Refusal):
+            return self._at_the_door(route, body)
+        return await self._in_flight(route, handler, Call(request, key, body, started_s))
+
+    async def _in_flight(self, route: str, handler: Handler, call: Call) -> Answer:
+        """The handler within the bound, and the outages that may come out of it."""
         if not self._state.enter():
             return self._at_the_door(route, outage("gateway_busy"))
         try:
-            return await handler(request, key, started_s)
+            return await handler(call)
         except LinkDown:
             return outage("core_unavailable")
         except LinkBusy:
@@ -102,6 +126,15 @@ class RestApi:
             return outage("core_unavailable" if route == "orderbook_get" else "outcome_unknown")
         finally:
             self._state.leave()
+
+    async def _awaited_body(self, request: web.BaseRequest, key: KeyEntry) -> bytes | Refusal:
+        if not self._state.expect_body(key.id):
+            message = f"at most {MAX_BODIES_PER_KEY} requests of a key may have their bodies on the way"
+            return Refusal("rate_limited", message, retry_after_s=RETRY_AFTER_S)
+        try:
+            return await read_body(request)
+        finally:
+            self._state.body_done(key.id)
 
     def _admit(self, request: web.BaseRequest, permission: Permission) -> KeyEntry | Refusal:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -123,34 +156,32 @@ class RestApi:
             self._metrics.rejected(refusal.code)
         return refusal
 
-    async def _post_order(self, request: web.BaseRequest, key: KeyEntry, started_s: float) -> Answer:
-        body = await read_body(request)
-        order = body if isinstance(body, Refusal) else parse.parse_new_order(body, self._market)
+    async def _post_order(self, call: Call) -> Answer:
+        order = parse.parse_new_order(call.body, self._market)
         if isinstance(order, Refusal):
             return self._at_the_door("orders_post", order)
-        reply = await self._service.new_order(key.firm, order, started_s)
+        reply = await self._service.new_order(call.key.firm, order, call.started_s)
         return from_core(reply) if reply.reason else (201, render.order_body(reply, order.listing, order.cl_ord_id))
 
-    async def _delete_order(self, request: web.BaseRequest, key: KeyEntry, _: float) -> Answer:
-        order_id = parse.parse_order_id(request.path[len(ORDER_PREFIX) :])
+    async def _delete_order(self, call: Call) -> Answer:
+        order_id = parse.parse_order_id(call.request.path[len(ORDER_PREFIX) :])
         if isinstance(order_id, Refusal):
             return order_id
-        reply = await self._service.cancel(key.firm, Cancel(order_id))
+        reply = await self._service.cancel(call.key.firm, Cancel(order_id))
         return from_core(reply) if reply.reason else (200, render.cancel_body(reply))
 
-    async def _patch_order(self, request: web.BaseRequest, key: KeyEntry, _: float) -> Answer:
-        order_id = parse.parse_order_id(request.path[len(ORDER_PREFIX) :])
+    async def _patch_order(self, call: Call) -> Answer:
+        order_id = parse.parse_order_id(call.request.path[len(ORDER_PREFIX) :])
         if isinstance(order_id, Refusal):
             return order_id
-        body = await read_body(request)
-        reduce = body if isinstance(body, Refusal) else parse.parse_reduce(order_id, body)
+        reduce = parse.parse_reduce(order_id, call.body)
         if isinstance(reduce, Refusal):
             return reduce
-        reply = await self._service.reduce(key.firm, reduce)
+        reply = await self._service.reduce(call.key.firm, reduce)
         return from_core(reply) if reply.reason else (200, render.reduce_body(reply))
 
-    async def _get_orderbook(self, request: web.BaseRequest, _: KeyEntry, __: float) -> Answer:
-        query = parse.parse_depth(request.path[len(BOOK_PREFIX) :], request.query, self._market)
+    async def _get_orderbook(self, call: Call) -> Answer:
+        query = parse.parse_depth(call.request.path[len(BOOK_PREFIX) :], call.request.query, self._market)
         if isinstance(query, Refusal):
             return query
         return 200, render.depth_body(await self._service.depth(query), query.listing)

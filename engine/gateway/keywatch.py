@@ -16,6 +16,8 @@ _Stamp = tuple[int, int, int, int]
 
 
 class KeyWatch:
+    """Make it before the first load_keys: a change between the two is then seen by the first poll."""
+
     def __init__(self, path: Path, on_change: Callable[[KeyRing], None], log: JsonLog) -> None:
         self._path, self._on_change, self._log = path, on_change, log
         self._seen = _stamp(path)
@@ -32,10 +34,14 @@ class KeyWatch:
         self._seen = stamp
         try:
             ring = load_keys(self._path)
+            self._on_change(ring)
         except VenueError as error:
             self._log.error("keys.kept", reason=error.message, hint=error.hint)
             return
-        self._on_change(ring)
+        except Exception as error:
+            # Whatever it is, it must not end the watch: from then on no revoked key would ever be noticed.
+            self._log.error("keys.kept", reason=f"unexpected {type(error).__name__}", hint="check the keys file")
+            return
         self._log.info("keys.reloaded", keys=len(ring.entries))
 
 

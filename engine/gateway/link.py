@@ -5,10 +5,12 @@ What must hold:
   The member asks again with the same client_order_id and the core answers with the order it has;
 - request ids are never reused over the life of the process, so a late reply cannot answer someone else's request;
 - a welcome of an older epoch is refused: it comes from a core that was replaced;
+- a welcome with another instrument list is refused: indexes and ticks would mean other orders;
 - a core that stays silent for the whole bound is taken for dead: the link is dropped and made anew;
 - everything is bounded: requests in flight, the handshake, each wait, the pause between attempts.
 
-A request that ran out of time stays known as a zombie until its reply comes, or a new welcome shows that none will.
+A request that ran out of time stays known as a zombie until its reply comes, or a new welcome shows that none will. So do
+orders that a lost link left without a reply, once they are past the bound.
 """
 
 from __future__ import annotations
@@ -61,15 +63,20 @@ class CoreLink:
         name: str,
         log: JsonLog,
         *,
+        instruments_digest: int,
+        link_key: str = "",
         timeout_s: float = COMPLETION_BOUND_S,
         max_in_flight: int = MAX_IN_FLIGHT,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._host, self._port, self._name, self._log = host, port, name, log
+        self._instruments_digest, self._link_key = instruments_digest, link_key
         self._timeout_s, self._max_in_flight, self._clock = timeout_s, max_in_flight, clock
         self._wire: _Wire | None = None
         self._pending: dict[int, _Pending] = {}
         self._zombies: dict[int, bool] = {}
+        self._unanswered_s: list[float] = []
+        """When the orders were sent that the last lost link left without a reply. Counts only until the next welcome."""
         self._next_id = 1
         self._epoch = 0
         self._last_heard_s = clock()
@@ -90,7 +97,9 @@ class CoreLink:
 
     @property
     def zombie_orders(self) -> int:
-        return sum(self._zombies.values())
+        limit_s = self._clock() - self._timeout_s
+        unanswered = sum(started_s <= limit_s for started_s in self._unanswered_s) if self._wire is None else 0
+        return sum(self._zombies.values()) + unanswered
 
     def connect(self) -> None:
         """Start connecting and reconnecting in the background."""
@@ -142,11 +151,13 @@ class CoreLink:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             _, wire = await loop.create_connection(lambda: _Wire(self, loop), self._host, self._port)
         try:
-            wire.send(encode_hello(self._name, self._epoch))
+            wire.send(encode_hello(self._name, self._epoch, self._link_key))
             async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
-                epoch, last_seq_num = await wire.welcome
+                epoch, last_seq_num, instruments_digest = await wire.welcome
             if epoch < self._epoch:
                 raise LinkError(f"the core has epoch {epoch}, older than {self._epoch}: it was replaced, stop it")
+            if instruments_digest != self._instruments_digest:
+                raise LinkError("the core trades another instrument list; start this gateway with the core's file")
             if wire.lost.done():
                 raise LinkError("the core closed the link after its welcome")
         except BaseException:
@@ -170,6 +181,7 @@ class CoreLink:
         if wire is self._wire:
             self._log.warning("link.lost", in_flight=len(self._pending))
             self._wire = None
+            self._unanswered_s = [entry.started_s for entry in self._pending.values() if entry.is_order]
             self._fail_pending()
 
     def _fail_pending(self) -> None:
@@ -208,7 +220,7 @@ class _Wire(asyncio.Protocol):
         self._link = link
         self._decoder = FrameDecoder()
         self._transport: asyncio.Transport | None = None
-        self.welcome: asyncio.Future[tuple[int, int]] = loop.create_future()
+        self.welcome: asyncio.Future[tuple[int, int, int]] = loop.create_future()
         self.lost: asyncio.Future[None] = loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -236,13 +248,13 @@ class _Wire(asyncio.Protocol):
         if frame[0] in ("reply", "depth"):
             self._link.on_frame(frame)
         elif frame[0] == "welcome" and not self.welcome.done():
-            self.welcome.set_result((frame[1], frame[2]))
+            self.welcome.set_result((frame[1], frame[2], frame[3]))
         else:
             raise LinkError(f"the core sent an unexpected frame: {frame[0]}")
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         if not self.welcome.done():
-            self.welcome.set_exception(LinkError("the core closed the link during the handshake"))
+            self.welcome.set_exception(LinkError("the core closed the link during the handshake: it may have another --link-key"))
             self.welcome.exception()  # marks it as seen: the waiter may be gone already
         if not self.lost.done():
             self.lost.set_result(None)

@@ -65,6 +65,8 @@ def parse_depth(symbol: str, query: Mapping[str, str], market: Market) -> DepthQ
     for name in query:
         if name != "depth":
             return Refusal("unknown_field", "the only query parameter is depth", name[:64])
+    if len(query) > 1:
+        return Refusal("duplicate_field", "depth appears twice", "depth")
     listing = market.get(symbol)
     if listing is None:
         return Refusal("unknown_instrument", "no such instrument", "instrument")

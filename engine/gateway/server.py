@@ -21,7 +21,12 @@ Malformed = Callable[[int], web.Response]
 
 
 class GatewayServer(web.Server):
-    def __init__(self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], on_malformed: Malformed) -> None:
+    def __init__(
+        self,
+        handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+        on_malformed: Malformed,
+        max_connections: int = MAX_CONNECTIONS,
+    ) -> None:
         super().__init__(
             handler,
             request_factory=_request,
@@ -31,11 +36,12 @@ class GatewayServer(web.Server):
             lingering_time=1.0,
         )
         self._on_malformed = on_malformed
+        self.max_connections = max_connections
 
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         """Past the bound a connection is dropped at once: the splitter tries another gateway."""
         super().connection_made(handler, transport)
-        if len(self._connections) > MAX_CONNECTIONS:
+        if len(self._connections) > self.max_connections:
             transport.abort()
 
     def __call__(self) -> RequestHandler:

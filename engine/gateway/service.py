@@ -25,7 +25,7 @@ class OrderService:
         self._clock = clock
 
     async def new_order(self, firm: int, order: NewOrder, started_s: float) -> Reply:
-        """`started_s`: when the order's bytes began to be read, on this service's clock."""
+        """`started_s`: when the order's bytes were read, on this service's clock."""
         index = order.listing.instrument.instrument_id
         side, ord_type, tif = int(order.side), int(order.ord_type), int(order.time_in_force)
         price_ticks, qty, cl_ord_id = order.price_ticks, order.qty, order.cl_ord_id

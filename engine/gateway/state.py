@@ -12,7 +12,9 @@ from engine.gateway.ratelimit import RateLimits
 from engine.keys import KeyRing
 
 MAX_REQUESTS = 1024
-"""HTTP requests being worked on at once; past it a caller gets 429 rather than a place in an endless queue."""
+"""Requests being worked on at once; past it a caller gets 429 rather than a place in an endless queue."""
+MAX_BODIES_PER_KEY = 64
+"""HTTP requests of one key whose bodies are still on their way. They hold no place among MAX_REQUESTS: a slow member delays itself only."""
 
 
 class GatewayState:
@@ -27,6 +29,7 @@ class GatewayState:
         self._link = link
         self._max_requests = max_requests
         self._requests = 0
+        self._bodies: dict[str, int] = {}
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -44,12 +47,35 @@ class GatewayState:
 
     def leave(self) -> None:
         self._requests -= 1
-        if self._requests == 0:
+        self._settle()
+
+    def expect_body(self, key_id: str) -> bool:
+        """Count a body that must be waited for; False when the key has too many. Each True is paid back with body_done()."""
+        waiting = self._bodies.get(key_id, 0)
+        if waiting >= MAX_BODIES_PER_KEY:
+            return False
+        self._bodies[key_id] = waiting + 1
+        self._idle.clear()
+        return True
+
+    def body_done(self, key_id: str) -> None:
+        self._bodies[key_id] -= 1
+        if not self._bodies[key_id]:
+            del self._bodies[key_id]
+        self._settle()
+
+    @property
+    def bodies_awaited(self) -> int:
+        return sum(self._bodies.values())
+
+    def _settle(self) -> None:
+        if not self._requests and not self._bodies:
             self._idle.set()
 
     async def idle(self) -> None:
-        """Returns when no request is in flight."""
-        await self._idle.wait()
+        """Returns when no request is in flight and no body is on its way."""
+        while self._requests or self._bodies:
+            await self._idle.wait()
 
     def health(self) -> tuple[int, dict[str, object]]:
         return 200, {"status": "ok", **self._identity()}

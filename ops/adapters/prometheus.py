@@ -144,7 +144,8 @@ def _sample(track: Track, version: str, at_s: float, newest: Rows, codes: Rows, 
     if not counts:
         raise MetricsUnavailable(f"Prometheus has no request counts of the {track} track in the window")
     errors = sum(value for code, value in counts.items() if code.startswith("5"))
-    return TrackSample(round(sum(counts.values())), round(errors), _histogram(track, version, buckets), age_s)
+    refused = sum(value for code, value in counts.items() if code.startswith("4"))
+    return TrackSample(round(sum(counts.values())), round(errors), _histogram(track, version, buckets), age_s, round(refused))
 
 
 def _histogram(track: Track, version: str, rows: Rows) -> tuple[tuple[float, int], ...]:

@@ -26,7 +26,7 @@ BOOT_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 20.0
 """Longer than every program's own time from SIGTERM to SIGKILL."""
 POLL_S = 0.02
-FILES_SOFT_LIMIT = 4096
+FILES_SOFT_LIMIT = 8192
 _KEPT = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "OPSCTL_DECLARED")
 """The only variables that go from the person's shell into the venue: keys and tokens stay behind."""
 _STARTED = "supervisord started with pid"

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from ops.config import state_dir
+from ops.errors import OpsError
 
 
 class Output(StrEnum):
@@ -49,7 +50,12 @@ def finish_left(state: Path) -> None:
     from ops import wiring
     from ops.deploy import flow
 
-    flow.finish_left(wiring.deploy_ports(state, None), Lines())
+    try:
+        ports = wiring.deploy_ports(state, None)
+    except OpsError as error:
+        say(f"note: whether a release was left unfinished cannot be told: {error.message}")
+        return
+    flow.finish_left(ports, Lines())
 
 
 def print_json(data: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -11,14 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ops.cli.common import DryRunOption, Lines, Output, OutputOption, StateOption, print_json, say, state_of
+from ops.cli.common import DryRunOption, Lines, Output, OutputOption, StateOption, answer, print_json, say, state_of
 from ops.conventions import ExitCode
+from ops.errors import Refused, UsageError
 
 if TYPE_CHECKING:
     from ops.deploy.controller import Observer, Plan
     from ops.deploy.model import Outcome, Pipeline
     from ops.ports import Release
 
+PANEL_COLUMNS = 80
+"""A narrower terminal gets lines, which wrap better than a table."""
 DEPLOY_HELP = """Ship a release through a canary; roll it back by itself when its checks fail.
 
 Examples:  opsctl deploy 1.1.0 --canary 1%  ·  opsctl deploy --canary 0.1% --dry-run  ·  opsctl deploy 1.1.0 --output json
@@ -54,6 +58,8 @@ def deploy(
     from ops.deploy.pipeline import parse_canary, read_pipeline, with_canary
 
     share = parse_canary(canary) if canary is not None else None
+    if prometheus is not None and not prometheus.startswith(("http://", "https://")):
+        raise UsageError(f"--prometheus: {prometheus} is no http:// or https:// address")
     pipeline = with_canary(read_pipeline(pipeline_file or wiring.pipeline_file()), share)
     ports = wiring.deploy_ports(state_of(state), prometheus)
     release = _release(state_of(state), version, ports)
@@ -83,9 +89,12 @@ def rollback(
     ports = wiring.deploy_ports(state_of(state), None)
     if dry_run:
         roles, left = ports.roles.read(), unfinished(ports.store)
-        target = roles.stable_version if left else roles.other_version or "nothing: there is no version before the stable one"
-        print(f"would take users off {left.version if left else roles.stable_version} and back to {target}")
+        leave, back = (left.version, roles.stable_version) if left else (roles.stable_version, roles.other_version)
+        if not back:
+            raise Refused(f"there is no version before {leave} to go back to", hint="see `opsctl releases list`")
+        answer(output, {"from": leave, "to": back}, lambda: print(f"would take users off {leave} and back to {back}; nothing was changed"))
         return
+    _Signals()  # Ctrl-C does not cut a way back short; every wait in it is bounded
     outcome = flow.go_back(ports, Lines(), _who(), reason)
     _print_outcome(outcome, output)
     raise typer.Exit(int(outcome.exit_code) if outcome.exit_code is ExitCode.ROLLBACK_INCOMPLETE else 0)
@@ -117,7 +126,7 @@ class _Signals:
 def _observer(output: Output, pipeline: Pipeline) -> tuple[Observer, Callable[[], None]]:
     from ops.cli.live import LineView, LiveView
 
-    if sys.stderr.isatty() and output is Output.TEXT:
+    if sys.stderr.isatty() and output is Output.TEXT and shutil.get_terminal_size().columns >= PANEL_COLUMNS:
         view = LiveView(pipeline)
         return view, view.close
     return LineView(), lambda: None

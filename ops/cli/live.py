@@ -138,6 +138,6 @@ def _checks(view: View) -> RenderableType:
 def show_figure(kind: CheckKind | None, value: float | None) -> str:
     if value is None:
         return "-"
-    if kind is CheckKind.ERROR_RATIO:
+    if kind in (CheckKind.ERROR_RATIO, CheckKind.REFUSED_RATIO):
         return f"{value:.2%}"
     return f"{value * 1000:.3g} ms" if kind is CheckKind.LATENCY else f"{value:g}"

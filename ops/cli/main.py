@@ -10,6 +10,7 @@ from ops.cli import deploy, history, releases, venue
 from ops.conventions import ExitCode
 from ops.errors import OpsError
 
+TYPER_ABORTED = (1, 130)
 EPILOG = """
 Examples:  opsctl up --gateways 4  ·  opsctl releases build --version 1.1.0  ·  opsctl deploy 1.1.0 --canary 1%  ·
 opsctl status  ·  opsctl rollback  ·  opsctl history show 1 --plot out.png  ·  opsctl down
@@ -37,9 +38,9 @@ def main() -> None:
     except OpsError as error:
         _tell(error)
         sys.exit(int(error.exit_code))
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        sys.exit(int(ExitCode.ABORTED))
+    except SystemExit as ended:
+        # Typer's own codes for Ctrl-C and for "no" at a question; exit code 1 is kept for faults of opsctl, which end with a traceback.
+        sys.exit(int(ExitCode.ABORTED) if ended.code in TYPER_ABORTED else ended.code)
 
 
 def _tell(error: OpsError) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from ops.cli.common import DryRunOption, Output, OutputOption, StateOption, answer, finish_left, print_json, say, state_of
 from ops.conventions import ExitCode
-from ops.errors import UsageError
+from ops.errors import Refused, UsageError
 
 if TYPE_CHECKING:
     from ops.venue.model import Site, Venue
@@ -92,11 +92,14 @@ def down(
     if purge and not yes:
         _confirm_purge(folder)
     finish_left(folder)
+    if wiring.release_under_way(folder):
+        raise Refused("a release is under way: its users would be left without a venue", hint="end it first: `opsctl rollback`")
     stopped = flow.down(site)
     if purge:
         flow.purge(site)
     facts = {"stopped": stopped, "removed": str(folder) if purge else None}
-    answer(output, facts, lambda: print(_down_text("stopped", stopped) + (f"; removed {folder}" if purge else "")))
+    gone = f"; removed {folder}" if not folder.exists() else f"; removed what is the venue's in {folder}, other files stay"
+    answer(output, facts, lambda: print(_down_text("stopped", stopped) + (gone if purge else "")))
 
 
 def status(output: OutputOption = Output.TEXT, state: StateOption = None) -> None:

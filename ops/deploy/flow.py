@@ -175,7 +175,7 @@ def _take_away(ports: Ports, observer: Observer, by: str, reason: str) -> Outcom
         observer.say(note)
     said = f"asked by {by}: {reason}; not recorded, and the release's end is for the next command that can read the journal"
     outcome = make_outcome(lease.stream if lease else "unknown", "the canary", roles.stable_version, Cause.ABORTED, said, zero_s)
-    return replace(outcome, zero_after_s=zero_s, sessions_closed=closed)
+    return replace(outcome, zero_after_s=zero_s, sessions_closed=closed, canary_requests=None, canary_errors=None)
 
 
 def _abort_running(ports: Ports, observer: Observer, by: str, reason: str) -> Outcome | None:
@@ -194,7 +194,8 @@ def _abort_running(ports: Ports, observer: Observer, by: str, reason: str) -> Ou
     attempt(notes, "not recorded", lambda: write(ports, running.stream, journal.WEIGHT_APPLIED, {"share": 0.0, "by": by}))
     for note in notes:
         observer.say(note)
-    return replace(outcome, reason=f"{outcome.reason}; its `opsctl deploy` did not react: end it, the next command finishes the rollback")
+    unknown = replace(outcome, seconds=ports.clock.wall_s() - running.started_at_s, canary_requests=None, canary_errors=None)
+    return replace(unknown, reason=f"{outcome.reason}; its `opsctl deploy` did not react: end it, the next command finishes the rollback")
 
 
 def _asked_to_end(ports: Ports, observer: Observer, running: journal.Record, by: str, reason: str) -> Mapping[str, Any] | None:
@@ -222,12 +223,12 @@ def _switch_back(ports: Ports, observer: Observer, by: str, reason: str, ready_l
     _ensure_ready(ports, observer, roles.stable.other, old, ready_limit_s)
     decided_s = ports.clock.monotonic_s()
     token, notes = ports.lease.take(journal.VENUE, SWITCH_LIMIT_S * 2), list[str]()
+    back = Roles(roles.stable.other, {roles.stable.other: old, roles.stable: ""})
     try:
+        ports.roles.write(back)  # before the shift: should this process die now, the guardian finishes the way back, not undoes it
         ports.traffic.shift(Split(roles.stable.other, Fraction(0)))
         reading = _await_zero(ports, roles.stable)
         zero_s = ports.clock.monotonic_s() - decided_s
-        back = Roles(roles.stable.other, {roles.stable.other: old, roles.stable: ""})
-        ports.roles.write(back)
     finally:
         ports.lease.release(token)
     closed = attempt(notes, "sessions", lambda: ports.traffic.close_sessions(roles.stable)) or 0
@@ -279,7 +280,7 @@ def _await_zero(ports: Ports, pool: Pool) -> int:
             return traffic.requests
         if ports.clock.monotonic_s() >= deadline_s:
             why = f"could not be proved to be 0 within {SWITCH_LIMIT_S:.0f} s"
-            raise Unavailable(f"the weight of {pool} {why}", hint="see `opsctl status`")
+            raise Unavailable(f"the weight of {pool} {why}", hint="the guardian goes on; see `opsctl status`")
         ports.clock.sleep(_PAUSE_S)
 
 

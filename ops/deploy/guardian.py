@@ -18,7 +18,7 @@ from ops.conventions import Pool
 from ops.deploy import journal
 from ops.deploy.rollback import Ports, write, zero_weight
 from ops.errors import OpsError
-from ops.ports import LeaseState, TrafficReading
+from ops.ports import LeaseState, Roles, TrafficReading
 
 PERIOD_S = 0.2
 
@@ -33,6 +33,8 @@ def watch_once(ports: Ports, say: Callable[[str], None]) -> str:
         return ""
     why = _why(ports, lease, reading, canary)
     if not why:
+        return ""
+    if _moved_on(ports, lease, roles):
         return ""
     if reading.pools[roles.stable].servers_up == 0 and reading.pools[canary].servers_up > 0:
         say(f"{why}; but no stable gateway takes requests: the weights stay, act by hand")
@@ -60,6 +62,13 @@ def watch(ports: Ports, say: Callable[[str], None], stopped: Callable[[], bool])
                 say(f"cannot look: {error.message}")
             trouble = error.message
         ports.clock.sleep(PERIOD_S)
+
+
+def _moved_on(ports: Ports, lease: LeaseState | None, roles: Roles) -> bool:
+    """Whether somebody took a lease or changed the roles while this looked: then what was seen is no ground to act."""
+    now = ports.lease.current()
+    same = (now and (now.stream, now.token)) == (lease and (lease.stream, lease.token))
+    return not same or ports.roles.read() != roles
 
 
 def _why(ports: Ports, lease: LeaseState | None, reading: TrafficReading, canary: Pool) -> str:

@@ -7,7 +7,7 @@ belongs to a running `opsctl deploy`, or to one that died, whose rollback the ne
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -47,6 +47,8 @@ class Record:
     stable_pool: Pool
     started_at_s: float
     events: tuple[Event, ...]
+    switched_back: Event | None = None
+    """The person's `opsctl rollback` that took users off it after its promotion."""
 
     @property
     def ended(self) -> Event | None:
@@ -60,16 +62,26 @@ class Record:
     def outcome(self) -> str:
         if self.ended is None:
             return "unfinished"
-        return "promoted" if self.ended.data["promoted"] else f"rolled back ({self.ended.data['cause']})"
+        if not self.ended.data["promoted"]:
+            return f"rolled back ({self.ended.data['cause']})"
+        return f"promoted, then switched back by {self.switched_back.data['by']}" if self.switched_back else "promoted"
 
 
 def records(store: Store) -> tuple[Record, ...]:
     """Every release, oldest first."""
     streams: dict[str, list[Event]] = {}
+    switches: list[Event] = []
     for event in store.events():
         if event.stream.startswith(_PREFIX):
             streams.setdefault(event.stream, []).append(event)
-    return tuple(_record(stream, events) for stream, events in streams.items() if events[0].kind == STARTED)
+        elif event.kind == SWITCHED:
+            switches.append(event)
+    found = [_record(stream, events) for stream, events in streams.items() if events[0].kind == STARTED]
+    for switch in switches:
+        undone = [i for i, r in enumerate(found) if r.version == switch.data["from"] and r.ended and r.ended.seq < switch.seq]
+        if undone:
+            found[undone[-1]] = replace(found[undone[-1]], switched_back=switch)
+    return tuple(found)
 
 
 def record(store: Store, number: int) -> Record:

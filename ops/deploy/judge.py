@@ -63,7 +63,7 @@ def _seen(track: TrackFigures) -> int:
 
 
 def _check(pipeline: Pipeline, check: Check, canary: TrackFigures, stable: TrackFigures, stable_serves: bool) -> CheckResult:
-    judged = (_error_ratio if check.kind is CheckKind.ERROR_RATIO else _latency)(pipeline, check, canary, stable, stable_serves)
+    judged = _JUDGES[check.kind](pipeline, check, canary, stable, stable_serves)
     if judged.verdict is Verdict.PASS and (doubt := _contradiction(canary)):
         return CheckResult(check.name, Verdict.INCONCLUSIVE, doubt, judged.canary, judged.stable, judged.bound)
     return judged
@@ -122,6 +122,23 @@ def _latency(pipeline: Pipeline, check: Check, canary: TrackFigures, stable: Tra
     return _acquit(pipeline, result, n, within, f"{name} {show_ms(figure)} over {n} orders", stable_serves and not other_n)
 
 
+def _refused_ratio(pipeline: Pipeline, check: Check, canary: TrackFigures, stable: TrackFigures, stable_serves: bool) -> CheckResult:
+    """Members do send bad orders, so refusals have no absolute bound: only a canary that refuses more than stable does is wrong."""
+    n, k, other_n, other_k = canary.requests, canary.refused, stable.requests, stable.refused
+    ratio, other = _ratio(k, n), _ratio(other_k, other_n)
+
+    def result(verdict: Verdict, reason: str) -> CheckResult:
+        return CheckResult(check.name, verdict, reason, ratio, other, None if other is None else other + check.worse_than_stable)
+
+    said = f"{k} of {n} requests refused, stable {other_k} of {other_n}"
+    if n and other_n and (ratio or 0) - (other or 0) > check.worse_than_stable:
+        if fisher_tail(min(k, n), n, min(other_k, other_n), other_n) < 1.0 - pipeline.confidence:
+            return result(Verdict.FAIL, f"{said}: worse by more than {check.worse_than_stable:.2%}")
+        if n < pipeline.min_requests_check:
+            return result(Verdict.INCONCLUSIVE, f"{said}: too few to tell")
+    return _acquit(pipeline, result, n, True, said, stable_serves and not other_n)
+
+
 def _acquit(pipeline: Pipeline, result: _Result, n: int, within: bool, said: str, no_baseline: bool) -> CheckResult:
     if n < pipeline.min_requests_check:
         return result(Verdict.INCONCLUSIVE, f"{n} of the {pipeline.min_requests_check} canary requests that a verdict needs")
@@ -168,3 +185,6 @@ def quantile(buckets: tuple[tuple[float, int], ...], q: float) -> float | None:
 
 def show_ms(seconds: float | None) -> str:
     return "none" if seconds is None else f"{seconds * 1000:.3g} ms"
+
+
+_JUDGES = {CheckKind.ERROR_RATIO: _error_ratio, CheckKind.LATENCY: _latency, CheckKind.REFUSED_RATIO: _refused_ratio}

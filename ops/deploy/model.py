@@ -23,6 +23,7 @@ class Verdict(StrEnum):
 class CheckKind(StrEnum):
     ERROR_RATIO = "error_ratio"
     LATENCY = "latency"
+    REFUSED_RATIO = "refused_ratio"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Check:
     kind: CheckKind
     max: float
     worse_than_stable: float
-    """ERROR_RATIO: excess ratio over stable's; LATENCY: times stable's quantile."""
+    """ERROR_RATIO, REFUSED_RATIO: excess ratio over stable's; LATENCY: times stable's quantile."""
     by_at_least: float = 0.0
     quantile: float = 0.99
 
@@ -65,6 +66,7 @@ class TrackFigures:
     buckets: tuple[tuple[float, int], ...]
     witness_requests: int
     witness_errors: int
+    refused: int = 0
 
 
 @dataclass(frozen=True, slots=True)

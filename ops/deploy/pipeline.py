@@ -84,6 +84,8 @@ def _check(section: Section) -> Check:
         check = Check(name, kind, float(section.percent("max")), float(section.percent("worse_than_stable", "0.5%")))
         if not 0 < check.max < 1:
             raise section.error("max", "must be above 0% and below 100%")
+    elif kind is CheckKind.REFUSED_RATIO:
+        check = Check(name, kind, 1.0, float(section.percent("worse_than_stable", "5%")))
     else:
         quantile = section.percent("quantile", "99%")
         if not Fraction(1, 2) <= quantile < 1:

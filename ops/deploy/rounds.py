@@ -127,6 +127,7 @@ class Rounds:
             buckets=sample.buckets if sample else (),
             witness_requests=max(0, now.requests[pool] - since.requests[pool]),
             witness_errors=max(0, now.errors[pool] - since.errors[pool]),
+            refused=sample.refused if sample else 0,
         )
 
 

@@ -120,6 +120,7 @@ def plan_processes(
     core = (
         str(tools.exchange), "core", "--log-dir", str(layout.order_log), "--instruments", str(layout.instruments),
         "--link-port", str(ports.core_link), "--admin-port", str(ports.core_admin), "--ack-policy", "device",
+        "--link-key", str(layout.link_key),
     )  # fmt: skip
     guardian = (str(tools.python), "-m", "ops.cli.main", "guardian", "--state", str(layout.state))
     return (
@@ -136,6 +137,7 @@ def _gateway(venue: Venue, layout: Layout, name: str, command: str) -> ProcessSp
     argv = (
         command, "gateway", "--name", name, "--http-port", str(venue.http_port(name)), "--binary-port", str(venue.binary_port(name)),
         "--core", f"127.0.0.1:{venue.ports.core_link}", "--keys", str(layout.keys), "--instruments", str(layout.instruments),
+        "--link-key", str(layout.link_key),
     )  # fmt: skip
     return ProcessSpec(name, argv, stop_wait_s=7)
 

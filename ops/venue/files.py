@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from ops.errors import Unavailable, UsageError
 from ops.ports import Roles
 from ops.venue.model import MAX_GATEWAYS, SCHEMA, Layout, Ports, Venue
 
+LOCK_TRIES, LOCK_PAUSE_S = 100, 0.01
 _MEND = "move the folder away, or remove it with `opsctl down --purge` (its orders go too), and start again with `opsctl up`"
 
 
@@ -91,12 +93,28 @@ class VenueRoles:
 
     def write(self, roles: Roles) -> None:
         load_existing(self._state)
-        with Path(f"{Layout(self._state).venue}.lock").open("a", encoding="utf-8") as guard:
-            fcntl.flock(guard, fcntl.LOCK_EX)  # held for one write by whoever has it
+        path = Path(f"{Layout(self._state).venue}.lock")
+        try:
+            guard = path.open("a", encoding="utf-8")
+        except OSError as error:
+            raise Unavailable(f"{path} cannot be used: {error.strerror}", hint="check the disk and the folder's owner") from error
+        with guard:
+            _lock_bounded(guard.fileno(), path)
             save(self._state, replace(load_existing(self._state), roles=roles))
 
     def gateways(self) -> int:
         return load_existing(self._state).gateways
+
+
+def _lock_bounded(fd: int, path: Path) -> None:
+    """Held for one write by whoever has it; a holder that stands still is not waited for without end. Raises Unavailable."""
+    for _ in range(LOCK_TRIES):
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            time.sleep(LOCK_PAUSE_S)
+    raise Unavailable(f"{path} is locked by a process that does not go on", hint="see `opsctl status`")
 
 
 def _parse(data: object) -> Venue:

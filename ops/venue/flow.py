@@ -203,7 +203,10 @@ def _phases(site: Site, running: Iterable[str]) -> tuple[tuple[str, ...], ...]:
 
 
 def purge(site: Site) -> None:
-    """Remove the state folder, orders included. The venue must be down. Raises Refused when the folder is none of a venue's."""
+    """Remove what is the venue's, orders and releases included; what somebody else put into the folder stays, and so does the folder then.
+
+    The venue must be down. Raises Refused when the folder is none of a venue's.
+    """
     state = site.layout.state
     if not state.exists():
         return
@@ -213,6 +216,9 @@ def purge(site: Site) -> None:
         if site.supervisor.alive() or site.supervisor.leftovers():
             raise Refused(f"the venue in {state} still runs", hint="opsctl down")
         try:
-            shutil.rmtree(state)
+            for path in site.layout.own():
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
+            if not any(state.iterdir()):
+                state.rmdir()
         except OSError as error:
             raise Unavailable(f"{error.filename} cannot be removed: {error.strerror}", hint="remove it yourself") from error

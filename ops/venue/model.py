@@ -6,6 +6,7 @@ Layout of the state folder (mode 0700):
     venue.json            what this venue is: ports, size, roles of the pools (files.py)
     slots.json            which release each pool's processes run, and how many of them
     keys.yaml demo.key    mode 0600; made once
+    link.key              mode 0600; made once: what a gateway shows the core before it is heard
     instruments.yaml      copied once
     log/                  the core's order log; never deleted without --purge
     output/NAME.log       what each process prints
@@ -108,6 +109,10 @@ class Layout:
         return self.state / "keys.yaml"
 
     @property
+    def link_key(self) -> Path:
+        return self.state / "link.key"
+
+    @property
     def demo_key(self) -> Path:
         return self.state / "demo.key"
 
@@ -158,6 +163,12 @@ class Layout:
     @property
     def alertmanager(self) -> Path:
         return self.state / "alertmanager"
+
+    def own(self) -> tuple[Path, ...]:
+        """Everything that opsctl makes here, for --purge: nothing else in the folder is touched."""
+        named = ("venue.json", "venue.json.lock", "slots.json", "keys.yaml", "keys.yaml.lock", "demo.key", "link.key", "instruments.yaml")
+        files = ("supervisord.conf", "journal.db", "journal.db-journal", "releases", "haproxy", "prometheus", "alertmanager")
+        return tuple(self.state / name for name in (*named, *files, "output", "run", "log"))
 
     def output_of(self, name: str) -> Path:
         return self.output / f"{name}.log"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,6 +49,8 @@ def make_once(layout: Layout) -> None:
             token, entry = new_key(DEMO_KEY_ID, DEMO_FIRM, rate_per_s=DEMO_RATE_PER_S)
             write_durably(layout.demo_key, token + "\n")
             save_keys(layout.keys, [entry])
+        if not layout.link_key.exists():
+            write_durably(layout.link_key, secrets.token_urlsafe(32) + "\n")
     except VenueError as error:
         raise Unavailable(error.message, hint=error.hint) from error
     if not layout.instruments.exists():

@@ -17,6 +17,7 @@ from random import Random
 
 from engine import _core
 from engine.config import default_instruments_path, load_instruments
+from engine.instruments import instruments_digest
 from engine.types import OrdType, Side, TimeInForce
 
 CHUNK = 2000
@@ -49,8 +50,10 @@ def chunks(orders: int, resting: list[int], instruments: int, random: Random) ->
 
 
 def fill(log_dir: str, orders: int) -> dict[str, float]:
-    max_qty = [instrument.max_qty for instrument in load_instruments(default_instruments_path())]
-    core = _core.Core(log_dir=log_dir, instrument_max_qty=max_qty, ack_policy="memory")
+    instruments = load_instruments(default_instruments_path())
+    max_qty = [instrument.max_qty for instrument in instruments]
+    digest = instruments_digest(instruments)
+    core = _core.Core(log_dir=log_dir, instrument_max_qty=max_qty, ack_policy="memory", instruments_digest=digest)
     core.recover()
     port = core.listen("127.0.0.1", 0)
     core.start()

@@ -1,17 +1,26 @@
 """`exchange core` as a process: recovery, readiness, metrics, and a log that it refuses."""
 
+import asyncio
+import contextlib
 import json
+import resource
 import signal
+import socket
 import urllib.error
 import urllib.request
 
 import pytest
-from venue_parts import INSTRUMENTS, core_process, process
+from venue_parts import DIGEST, INSTRUMENTS, LogLines, core_process, process
 
 from engine import __version__, _core, conventions
 from engine.config import VenueError, parse_address, parse_duration_s, parse_instruments
 from engine.core.admin import CoreAdmin, Phase
-from engine.types import OrdType, Side, TimeInForce
+from engine.core.metrics import registry
+from engine.core.process import _until
+from engine.instruments import instruments_digest
+from engine.linkkey import load_link_key
+from engine.logs import JsonLog
+from engine.types import OrdType, RejectReason, Side, TimeInForce
 
 
 def get(port, path):
@@ -24,7 +33,7 @@ def get(port, path):
 
 
 def test_a_core_starts_is_ready_shows_metrics_and_stops_on_sigterm(tmp_path):
-    with core_process(tmp_path / "log") as core:
+    with core_process(tmp_path / "log", ack_policy="device") as core:
         assert core.event("core.recovered")["records"] == 0
         port = core.event("core.serving")["admin_port"]
         status, body = get(port, conventions.PATH_READY)
@@ -34,7 +43,7 @@ def test_a_core_starts_is_ready_shows_metrics_and_stops_on_sigterm(tmp_path):
         _, text = get(port, conventions.PATH_METRICS)
         for name in (
             conventions.COMMANDS_PROCESSED, conventions.LAST_TICK_TIMESTAMP, conventions.LOG_SEQ_NUM,
-            conventions.LOG_DURABLE_SEQ_NUM, conventions.QUEUE_DEPTH, conventions.BUILD_INFO,
+            conventions.LOG_DURABLE_SEQ_NUM, conventions.LOG_HEALTHY, conventions.QUEUE_DEPTH, conventions.BUILD_INFO,
         ):  # fmt: skip
             assert f"\n{name}" in text
         core.signal(signal.SIGTERM)
@@ -44,10 +53,9 @@ def test_a_core_starts_is_ready_shows_metrics_and_stops_on_sigterm(tmp_path):
 
 def write_log(folder, orders):
     """A log of `orders` commands, written by a core of this process over its own link."""
-    import socket
-
     folder.mkdir(parents=True)
-    core = _core.Core(log_dir=str(folder), instrument_max_qty=[i.max_qty for i in INSTRUMENTS], ack_policy="memory")
+    max_qty = [i.max_qty for i in INSTRUMENTS]
+    core = _core.Core(log_dir=str(folder), instrument_max_qty=max_qty, ack_policy="memory", instruments_digest=DIGEST)
     core.recover()
     port = core.listen("127.0.0.1", 0)
     core.start()
@@ -85,6 +93,158 @@ def test_a_log_that_cannot_be_trusted_is_one_message_a_hint_and_exit_1(tmp_path)
         assert "error: the log cannot be used" in written
         assert "next:" in written
         assert "Traceback" not in written
+
+
+def figures(**stats):
+    names = ("commands", "queue_depth", "seq_num", "written_seq_num", "durable_seq_num", "last_tick_ns", "log_healthy")
+    return lambda: dict.fromkeys(names, 0) | stats
+
+
+def test_the_logs_gauge_is_what_is_written_so_that_a_disk_that_lags_shows():
+    shown = registry(figures(seq_num=5, written_seq_num=9, durable_seq_num=5, log_healthy=1))
+    names = (conventions.LOG_SEQ_NUM, conventions.LOG_DURABLE_SEQ_NUM, conventions.LOG_HEALTHY)
+    assert [shown.get_sample_value(name) for name in names] == [9, 5, 1]
+
+
+def test_where_nobody_waits_for_the_disk_no_durable_gauge_is_shown(tmp_path):
+    assert registry(figures(), shows_durable=False).get_sample_value(conventions.LOG_DURABLE_SEQ_NUM) is None
+    with core_process(tmp_path / "log") as core:
+        _, text = get(core.event("core.serving")["admin_port"], conventions.PATH_METRICS)
+    assert f"\n{conventions.LOG_SEQ_NUM} " in text
+    assert conventions.LOG_DURABLE_SEQ_NUM not in text
+
+
+@pytest.mark.parametrize("policy", ["memory", "device"])
+def test_a_log_that_cannot_be_written_ends_the_core_with_exit_1_and_the_next_start_replays_it(tmp_path, policy):
+    with core_process(tmp_path / "log", ack_policy=policy) as core:
+        port = core.event("core.serving")["link_port"]
+        decoder = _core.FrameDecoder()
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as link:
+
+            def ask(frame, kind):
+                link.sendall(frame)
+                while True:
+                    for got in decoder.feed(link.recv(65536)):
+                        assert got[0] == kind
+                        return got
+
+            order = _core.encode_new_order(1, 1, 0, Side.BUY, OrdType.LIMIT, TimeInForce.DAY, 100, 10, "")
+            assert ask(_core.encode_hello("test", 0), "welcome")[3] == DIGEST
+            assert ask(order, "reply")[2] == 1
+            resource.prlimit(core.child.pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))  # as a full disk would
+            assert ask(order, "reply")[5] == RejectReason.LOG_UNAVAILABLE
+        failed = core.event("core.log_failed")
+        assert (failed["level"], failed["reason"]) == ("error", "the order log cannot be written")
+        assert "replays" in failed["hint"]
+        assert core.wait() == 1
+    with core_process(tmp_path / "log", ack_policy=policy) as core:
+        assert core.event("core.recovered")["records"] == 1
+
+
+@pytest.mark.parametrize(("running", "says"), [(1, "cannot be written"), (0, "thread ended")])
+def test_the_core_ends_at_once_when_its_log_or_its_thread_has(running, says):
+    log = LogLines()
+    stats = figures(log_healthy=0, running=running)
+    assert asyncio.run(_until(asyncio.Event(), stats, JsonLog(stream=log))) is False
+    assert says in log.lines[0]["reason"]
+
+
+ROWS = '- {symbol: A, tick_size: "0.01", max_quantity: 5}\n- {symbol: B, tick_size: "0.01", max_quantity: 5}\n'
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        '- {symbol: B, tick_size: "0.01", max_quantity: 5}\n- {symbol: A, tick_size: "0.01", max_quantity: 5}\n',
+        ROWS.replace("0.01", "0.001"),
+        ROWS.replace("symbol: B", "symbol: C"),
+        ROWS + '- {symbol: C, tick_size: "0.01", max_quantity: 5}\n',
+    ],
+    ids=["reordered", "another tick", "renamed", "longer"],
+)
+def test_a_core_refuses_a_log_of_another_instrument_list(tmp_path, changed):
+    path = tmp_path / "i.yaml"
+    path.write_text(ROWS)
+    with core_process(tmp_path / "log", 0, "--instruments", path) as core:
+        core.event("core.serving")
+        core.signal(signal.SIGTERM)
+        assert core.wait() == 0
+    path.write_text(changed)
+    with core_process(tmp_path / "log", 0, "--instruments", path) as core:
+        assert core.wait() == 1
+        assert "fixed for the life of a log" in "".join(core.seen)
+        assert "new log folder" in "".join(core.seen)
+
+
+def test_the_instruments_digest_sees_order_tick_and_limit_but_not_how_a_tick_is_written():
+    def digest(text):
+        return instruments_digest(parse_instruments(text, "i.yaml"))
+
+    assert digest(ROWS) == digest(ROWS.replace("0.01", "0.010")) == digest(ROWS.replace('"0.01"', '"1E-2"'))
+    others = [ROWS.replace("0.01", "0.1"), ROWS.replace("5}", "6}"), ROWS.splitlines()[0], "\n".join(reversed(ROWS.splitlines()))]
+    assert len({digest(text) for text in (ROWS, *others)}) == 5
+    assert all(0 <= digest(text) < 2**64 for text in others)
+
+
+def key_file(folder, text="0123456789abcdef\n", mode=0o600):
+    path = folder / "link.key"
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+def test_a_link_key_is_the_files_text_without_the_space_around_it(tmp_path):
+    assert load_link_key(key_file(tmp_path, "  0123456789abcdef \n")) == "0123456789abcdef"
+    assert load_link_key(None) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "says"),
+    [
+        ("0123456789abcdef", 0o640, "open to others"),
+        ("0123456789abcde\n", 0o600, "16 to 256"),
+        ("k" * 257, 0o600, "16 to 256"),
+        ("0123456789\nabcdef", 0o600, "printable"),
+        ("0123456789abcdé0", 0o600, "ASCII"),
+    ],
+)
+def test_a_bad_link_key_file_is_refused_and_the_refusal_does_not_hold_the_key(tmp_path, text, mode, says):
+    with pytest.raises(VenueError, match=says) as error:
+        load_link_key(key_file(tmp_path, text, mode))
+    assert text.strip() not in error.value.message + error.value.hint
+
+
+def test_a_missing_link_key_file_is_refused(tmp_path):
+    for path in (tmp_path / "none", tmp_path):
+        with pytest.raises(VenueError, match="link key file"):
+            load_link_key(path)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "core.example", ""])
+def test_without_a_link_key_a_host_that_is_not_loopback_is_refused(tmp_path, host):
+    with core_process(tmp_path / "log", 0, "--host", host) as core:
+        assert core.wait() == 2
+        written = "".join(core.seen)
+        assert "no link key is set" in written
+        assert "next: give core and gateways --link-key" in written
+    assert not (tmp_path / "log").exists()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "localhost"])
+def test_with_a_link_key_any_host_will_do_and_the_key_is_nowhere_to_be_seen(tmp_path, host):
+    key = key_file(tmp_path)
+    with core_process(tmp_path / "log", 0, "--host", host, "--link-key", key) as core:
+        port = core.event("core.serving")["link_port"]
+        for said, welcome in (("", False), ("0123456789abcdef", True)):
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as link:
+                link.sendall(_core.encode_hello("test", 0, said))
+                got = b""
+                with contextlib.suppress(ConnectionResetError):
+                    got = link.recv(65536)
+                assert bool(got) is welcome
+        core.signal(signal.SIGTERM)
+        assert core.wait() == 0
+        assert "0123456789abcdef" not in "".join([*core.seen, *map(str, core.child.args)])
 
 
 @pytest.mark.parametrize(

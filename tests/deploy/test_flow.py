@@ -707,8 +707,8 @@ def test_going_back_after_a_promotion_is_one_switch(world: Any, names: SimpleNam
     outcome = world.go_back()
     assert (outcome.exit_code, outcome.version, outcome.stable_version) == (ExitCode.OK, names.new, names.old)
     assert [e for e in doings(world) if not e.startswith("lease")] == [
-        "weight green 0",
         "roles stable blue 1.0.0",
+        "weight green 0",
         "sessions green",
         "targets blue stable 1.0.0",
         "stop green",
@@ -802,13 +802,22 @@ def test_rollback_after_a_deploy_died_in_its_promotion_goes_back(world: Any, nam
     assert world.events(journal.ENDED)[0].data["promoted"] is True
 
 
-def test_a_splitter_that_does_not_take_the_switch_leaves_the_roles_as_they_are(world: Any, names: SimpleNamespace) -> None:
+def test_a_switch_that_the_splitter_does_not_take_is_finished_by_the_guardian(world: Any, names: SimpleNamespace) -> None:
     world.deploy()
     world.traffic.deaf = True
     with pytest.raises(Unavailable):
         world.go_back()
-    assert world.roles.roles.stable_version == names.new
-    assert world.lease.current() is None
+    assert (world.roles.roles.stable_version, world.lease.current()) == (names.old, None)
+    world.traffic.deaf = False
+    assert "nobody holds a lease" in world.guard()
+    assert world.traffic.share(Pool.BLUE) == 1, "users are where the person wanted them"
+
+
+def test_the_history_tells_of_a_switch_back(world: Any, names: SimpleNamespace) -> None:
+    world.deploy()
+    world.go_back()
+    (one,) = journal.records(world.store)
+    assert one.outcome.startswith("promoted, then switched back by ")
 
 
 # --- death at every point

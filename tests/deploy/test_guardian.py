@@ -189,3 +189,20 @@ def test_users_of_a_dead_deploy_are_exposed_no_longer_than_its_lease_and_a_look(
     died_s = world.clock.monotonic_s()
     guardian.watch(world.process(), world.observer.say, lambda: world.share == 0)
     assert world.clock.monotonic_s() - died_s <= world.pipeline.lease_s + 2 * guardian.PERIOD_S
+
+
+def test_a_switch_back_that_begins_while_it_looks_is_not_undone(world: Any) -> None:
+    """It read "no lease", then `opsctl rollback` took one and moved the users: acting on the older look would have put them back."""
+    world.cluster.start(Pool.GREEN, "1.1.0", 2)
+    world.clock.sleep(2.0)
+    looked = world.traffic.read
+
+    def meanwhile() -> Any:
+        world.traffic.read = looked
+        world.lease.take(journal.VENUE, 10.0)
+        world.traffic.meddle(Split(Pool.GREEN, Fraction(0)))
+        return looked()
+
+    world.traffic.read = meanwhile
+    assert world.guard() == ""
+    assert world.traffic.share(Pool.GREEN) == 1

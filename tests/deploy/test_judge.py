@@ -212,3 +212,17 @@ def test_any_figures_get_a_verdict_and_a_pass_is_earned(canary: TrackFigures, st
             assert canary.requests >= NEED or canary.witness_requests >= NEED
             assert canary.errors <= 0.01 * max(canary.requests, 1)
             assert canary.witness_errors <= 0.01 * max(canary.witness_requests, canary.requests, 1)
+
+
+def test_a_canary_that_refuses_good_orders_fails_though_it_never_errs() -> None:
+    """Such a build was promoted once: every second order answered 422, and not one 5xx."""
+    found = verdict(figures(40, refused=20), figures(2000, refused=400))
+    assert (by_name(found, "refused-ratio"), found.verdict) == (F, F)
+
+
+def test_members_mistakes_that_both_tracks_see_alike_do_not_convict() -> None:
+    assert verdict(figures(100, refused=31), figures(2000, refused=600)).verdict is P
+
+
+def test_more_refusals_than_stable_on_few_requests_are_no_evidence() -> None:
+    assert by_name(verdict(figures(4, refused=2), figures(2000, refused=400)), "refused-ratio") is I

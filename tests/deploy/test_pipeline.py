@@ -24,9 +24,10 @@ def test_the_shipped_pipeline_says_what_it_says() -> None:
     assert pipeline.steps == tuple(Fraction(s, 100) for s in (1, 5, 25, 50, 100))
     assert (pipeline.passes, pipeline.fails, pipeline.interval_s, pipeline.blind_after_s) == (2, 3, 5.0, 120.0)
     assert (pipeline.min_requests_check, pipeline.min_requests_step, pipeline.confidence) == (20, 50, 0.99)
-    errors, latency = pipeline.checks
+    errors, latency, refused = pipeline.checks
     assert (errors.kind, errors.max, errors.worse_than_stable) == (CheckKind.ERROR_RATIO, 0.01, 0.005)
     assert (latency.kind, latency.max, latency.worse_than_stable, latency.by_at_least) == (CheckKind.LATENCY, 0.5, 3.0, 0.025)
+    assert (refused.kind, refused.worse_than_stable) == (CheckKind.REFUSED_RATIO, 0.05)
 
 
 @pytest.mark.parametrize("path", BAD, ids=lambda p: p.stem)

@@ -129,6 +129,7 @@ def test_a_second_deploy_is_refused_and_changes_nothing(bed: Bed) -> None:
     done = bed.opsctl("deploy", "1.2.0", "--canary", "1%", code=5)
     assert f"opsctl deploy {GOOD} by" in done.err
     assert f"(pid {running.pid})" in done.err
+    assert "a release is under way" in bed.opsctl("down", code=5).err, "nobody pulls the venue away from under it"
     assert (bed.last_stream(), bed.weights(), running.alive) == (stream, weights, True)
     assert {e.stream for e in bed.events() if e.seq > bed.events("release.started", stream)[0].seq} == {stream}
     running.signal(signal.SIGINT)

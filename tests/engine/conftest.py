@@ -87,13 +87,13 @@ def desk(make_desk: Callable[..., Desk]) -> Desk:
 class LinkClient:
     """A gateway's end of the link, blocking, with a deadline on every wait."""
 
-    def __init__(self, port: int, *, hello: bool = True, epoch: int = 1) -> None:
+    def __init__(self, port: int, *, hello: bool = True, epoch: int = 1, key: str = "") -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S)
         self.decoder = _core.FrameDecoder()
         self.frames: list[tuple[Any, ...]] = []
         self.request_id = 0
         if hello:
-            self.send(_core.encode_hello("test", epoch))
+            self.send(_core.encode_hello("test", epoch, key))
             self.welcome = self.next_frame()
 
     def send(self, data: bytes) -> None:

@@ -28,11 +28,68 @@ def core(request, tmp_path, start_core):
 
 
 def test_a_hello_is_answered_with_the_epoch_and_the_last_seq_num(tmp_path, start_core, connect):
-    _, port = start_core(tmp_path, epoch=3)
+    _, port = start_core(tmp_path, epoch=3, instruments_digest=2**64 - 1)
     client = connect(port, epoch=2)
-    assert client.welcome == ("welcome", 3, 0)
+    assert client.welcome == ("welcome", 3, 0, 2**64 - 1)
     client.order(Side.BUY, 1, 100)
-    assert connect(port).welcome == ("welcome", 3, 1)
+    assert connect(port).welcome == ("welcome", 3, 1, 2**64 - 1)
+
+
+def test_written_runs_ahead_of_durable_while_the_disk_is_waited_for_and_never_behind_it(tmp_path, start_core, connect):
+    core, port = start_core(tmp_path, ack_policy="device")
+    client = connect(port)
+    order = _core.encode_new_order(1, 1, 0, Side.BUY, OrdType.LIMIT, 0, 100, 1, "")
+    end, ahead, due = time.monotonic() + 20, False, 0
+    while not ahead:
+        assert time.monotonic() < end, "written was never seen ahead of durable"
+        client.send(order * 100)
+        due += 100
+        while core.stats(False)["seq_num"] < due and not ahead:
+            stats = core.stats(False)
+            assert stats["durable_seq_num"] <= stats["written_seq_num"]
+            ahead = stats["durable_seq_num"] < stats["written_seq_num"]
+
+
+LINK_KEY = "0123456789abcdef"
+
+
+@pytest.mark.parametrize("key", ["", "0123456789abcde", "0123456789abcdeF", "0123456789abcdef0", LINK_KEY * 2, "é" * 8])
+def test_a_hello_with_another_link_key_is_closed_without_a_word_and_nothing_of_it_counts(tmp_path, start_core, connect, key):
+    core, port = start_core(tmp_path, link_key=LINK_KEY)
+    client = connect(port, hello=False)
+    client.send(_core.encode_hello("gateway", 1, key) + _core.encode_new_order(1, 1, 0, Side.BUY, OrdType.LIMIT, 0, 100, 1, ""))
+    with pytest.raises(ConnectionError):
+        client.next_frame()
+    assert core.stats()["seq_num"] == 0
+
+
+def test_a_hello_with_the_link_key_is_welcomed_and_a_core_without_one_asks_for_none(tmp_path, start_core, connect):
+    _, port = start_core(tmp_path / "with", link_key=LINK_KEY)
+    assert connect(port, key=LINK_KEY).order(Side.BUY, 1, 100).status is OrdStatus.NEW
+    _, port = start_core(tmp_path / "without")
+    assert connect(port, key=LINK_KEY).order(Side.BUY, 1, 100).status is OrdStatus.NEW
+
+
+def test_commands_counts_only_what_is_in_the_log(tmp_path, start_core, connect):
+    core, port = start_core(tmp_path)
+    client = connect(port)
+    assert client.order(Side.BUY, 1, 100, cl_ord_id="x" * 41).seq_num == 0
+    assert core.stats()["commands"] == 0
+    client.order(Side.BUY, 0, 100)
+    stats = core.stats()
+    assert (stats["commands"], stats["rejects"]) == (1, 2)
+
+
+@pytest.mark.parametrize(("policy", "durable"), [("memory", 0), ("device", 1)])
+def test_written_counts_what_is_in_the_log_whether_the_disk_has_it_or_not(tmp_path, start_core, connect, policy, durable):
+    core, port = start_core(tmp_path, ack_policy=policy)
+    connect(port).order(Side.BUY, 1, 100)
+    stats = core.stats()
+    assert (stats["written_seq_num"], stats["durable_seq_num"], stats["running"]) == (1, durable, 1)
+    core.stop()
+    assert core.stats()["running"] == 0
+    core, _ = start_core(tmp_path)
+    assert (core.stats()["written_seq_num"], core.stats()["durable_seq_num"]) == (1, 1)
 
 
 def test_a_gateway_that_has_seen_a_newer_epoch_is_refused_with_all_it_sent(tmp_path, start_core, connect):

@@ -18,8 +18,8 @@ fills = st.lists(st.tuples(u64, i64, i64, u64), max_size=5)
 levels = st.lists(st.tuples(i64, i64), max_size=5)
 
 frames = st.one_of(
-    st.tuples(st.just("hello"), texts, u64),
-    st.tuples(st.just("welcome"), u64, u64),
+    st.tuples(st.just("hello"), texts, u64, texts),
+    st.tuples(st.just("welcome"), u64, u64, u64),
     st.tuples(st.just("new_order"), u64, u32, u32, u8, u8, u8, i64, i64, texts),
     st.tuples(st.just("cancel"), u64, u32, u64),
     st.tuples(st.just("reduce"), u64, u32, u64, i64),
@@ -129,6 +129,16 @@ def test_what_does_not_fit_a_frame_is_refused_when_it_is_made():
         _core.encode_logon(1, "x" * 256)
     with pytest.raises(_core.LinkError):
         _core.encode_reply(1, 1, 1, 2, 0, 1, 1, 0, [(1, 1, 1, 1)] * 40_000)
+
+
+def test_a_link_key_of_256_bytes_fits_a_hello_and_a_longer_one_is_refused_at_both_ends():
+    hello = _core.encode_hello("gateway", 1, "k" * 256)
+    assert _core.FrameDecoder().feed(hello) == [("hello", "gateway", 1, "k" * 256)]
+    with pytest.raises(_core.LinkError):
+        _core.encode_hello("gateway", 1, "k" * 257)
+    payload = hello[8:].replace(struct.pack("<H", 256) + b"k", struct.pack("<H", 257) + b"kk")
+    with pytest.raises(_core.LinkError):
+        _core.FrameDecoder().feed(framed(payload))
 
 
 def test_the_crc_is_the_castagnoli_one():

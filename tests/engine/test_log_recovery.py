@@ -258,6 +258,15 @@ def test_another_instrument_configuration_is_refused(written, max_qty):
     assert "another instrument configuration" in refusal(log_dir, max_qty=max_qty)
 
 
+def test_another_instruments_digest_is_refused_and_the_refusal_says_what_to_do(tmp_path):
+    settings = {"log_dir": str(tmp_path), "instrument_max_qty": [1]}
+    _core.Core(**settings, instruments_digest=7).recover()
+    for digest in (0, 8, 2**63 + 7):
+        with pytest.raises(_core.LogError, match=r"fixed for the life of a log.*new log folder"):
+            _core.Core(**settings, instruments_digest=digest).recover()
+    _core.Core(**settings, instruments_digest=7).recover()
+
+
 def test_a_half_made_segment_of_a_crash_is_cleared_away(written):
     log_dir, live_hash = written
     (log_dir / "00000004.log.tmp").write_bytes(b"half")

@@ -14,7 +14,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 API = (DOCS / "api.md").read_text()
 METRICS = (DOCS / "metrics.md").read_text()
 NAMES = [value for value in vars(conventions).values() if isinstance(value, str) and value.startswith("exchange_")]
-STATS = dict.fromkeys(("commands", "queue_depth", "seq_num", "durable_seq_num", "last_tick_ns"), 1)
+STATS = dict.fromkeys(("commands", "queue_depth", "written_seq_num", "durable_seq_num", "last_tick_ns", "log_healthy"), 1)
 
 
 @pytest.mark.parametrize("code", sorted(ERROR_CODES))

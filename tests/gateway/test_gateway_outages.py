@@ -6,7 +6,7 @@ import signal
 
 import aiohttp
 import pytest
-from venue_parts import FakeCore, core_process, eventually, free_port, running_core, running_gateway
+from venue_parts import DIGEST, FakeCore, core_process, eventually, free_port, running_core, running_gateway
 
 from engine import _core
 from engine.gateway import link as link_module
@@ -92,6 +92,36 @@ async def test_a_core_of_an_older_epoch_is_refused(keys, log, tmp_path):
         fake.epoch = 4
         await eventually(lambda: gateway.link.is_up, "the new core is taken")
         assert gateway.link.epoch == 4
+
+
+async def test_a_core_of_another_instrument_list_is_refused_until_it_has_the_gateways(keys, log, venue_type):
+    async with (
+        FakeCore(epoch=9, digest=DIGEST ^ 1) as fake,
+        running_gateway(fake.port, keys.path, log, wait_for_link=False) as gateway,
+        aiohttp.ClientSession() as session,
+    ):
+        await eventually(lambda: log.events().count("link.failed") >= 2, "attempts fail and go on")
+        assert {line["reason"] for line in log.lines if line["event"] == "link.failed"} == {
+            "the core trades another instrument list; start this gateway with the core's file"
+        }
+        assert (gateway.link.is_up, gateway.link.epoch) == (False, 0)
+        assert (await venue_type(None, gateway, session, keys).call("GET", "/readyz", key=None))[0] == 503
+        fake.digest = DIGEST
+        await eventually(lambda: gateway.link.is_up, "the right core is taken")
+
+
+async def test_a_core_with_a_link_key_takes_the_gateway_that_has_it_and_no_other(tmp_path, keys, log):
+    key = tmp_path / "link.key"
+    key.write_text("0123456789abcdef\n")
+    key.chmod(0o600)
+    with running_core(tmp_path / "log", link_key="0123456789abcdef") as (_, port):
+        async with running_gateway(port, keys.path, log, wait_for_link=False) as gateway:
+            await eventually(lambda: log.events().count("link.failed") >= 2, "attempts fail and go on")
+            assert not gateway.link.is_up
+            assert "--link-key" in next(line["reason"] for line in log.lines if line["event"] == "link.failed")
+        async with running_gateway(port, keys.path, log, link_key_path=key) as gateway:
+            assert gateway.link.is_up
+    assert "0123456789abcdef" not in str(log.lines)
 
 
 async def test_garbage_from_the_core_closes_the_link_and_it_comes_back(over_fake, fake, log):

@@ -257,7 +257,7 @@ async def test_a_body_that_stops_midway_is_a_408(venue, monkeypatch):
 
 
 async def test_connections_past_the_bound_are_dropped(venue, monkeypatch):
-    monkeypatch.setattr("engine.gateway.server.MAX_CONNECTIONS", 1)
+    monkeypatch.setattr(venue.gateway.http, "max_connections", 1)
     assert (await venue.order())[0] == 201  # keeps its connection open
     reader, writer = await asyncio.open_connection("127.0.0.1", venue.gateway.http_port)
     with contextlib.suppress(ConnectionError):

@@ -15,11 +15,13 @@ from pathlib import Path
 from engine import _core
 from engine.config import default_instruments_path, load_instruments
 from engine.gateway.process import Gateway, GatewaySettings
+from engine.instruments import instruments_digest
 from engine.keys import new_key, save_keys
 from engine.logs import JsonLog
 
 DEADLINE_S = 15.0
 INSTRUMENTS = load_instruments(default_instruments_path())
+DIGEST = instruments_digest(INSTRUMENTS)
 
 
 async def eventually(condition, what, deadline_s=DEADLINE_S):
@@ -140,15 +142,16 @@ def process(*arguments, env=None):
         started.close()
 
 
-def core_process(log_dir, link_port=0):
-    return process("core", "--log-dir", log_dir, "--link-port", link_port, "--admin-port", 0, "--ack-policy", "memory")
+def core_process(log_dir, link_port=0, *more, ack_policy="memory"):
+    return process("core", "--log-dir", log_dir, "--link-port", link_port, "--admin-port", 0, "--ack-policy", ack_policy, *more)
 
 
 @contextlib.contextmanager
-def running_core(log_dir, port=0, epoch=1):
+def running_core(log_dir, port=0, **options):
     """The real core in this process. Yields (core, port)."""
     log_dir.mkdir(parents=True, exist_ok=True)
-    core = _core.Core(log_dir=str(log_dir), instrument_max_qty=[i.max_qty for i in INSTRUMENTS], ack_policy="memory", epoch=epoch)
+    settings = {"instrument_max_qty": [i.max_qty for i in INSTRUMENTS], "ack_policy": "memory", "instruments_digest": DIGEST}
+    core = _core.Core(log_dir=str(log_dir), **(settings | options))
     core.recover()
     bound = core.listen("127.0.0.1", port)
     core.start()
@@ -166,9 +169,10 @@ def free_port():
 
 
 @contextlib.asynccontextmanager
-async def running_gateway(core_port, keys_path, log=None, max_requests=1024, wait_for_link=True):
-    """A gateway in this event loop."""
-    settings = GatewaySettings("gateway-t", "127.0.0.1", core_port, keys_path, default_instruments_path(), max_requests=max_requests)
+async def running_gateway(core_port, keys_path, log=None, max_requests=1024, wait_for_link=True, notice_s=0, **options):
+    """A gateway in this event loop. It leaves without notice, so that tests need not wait for it."""
+    options |= {"max_requests": max_requests, "notice_s": notice_s}
+    settings = GatewaySettings("gateway-t", "127.0.0.1", core_port, keys_path, default_instruments_path(), **options)
     gateway = Gateway(settings, JsonLog(stream=log or LogLines()))
     await gateway.start()
     try:
@@ -182,8 +186,8 @@ async def running_gateway(core_port, keys_path, log=None, max_requests=1024, wai
 class FakeCore:
     """Speaks the core's end of the link as a test wants it: it welcomes, remembers requests, and answers only when told."""
 
-    def __init__(self, epoch=1, welcome=True) -> None:
-        self.epoch, self.welcome = epoch, welcome
+    def __init__(self, epoch=1, welcome=True, digest=DIGEST) -> None:
+        self.epoch, self.welcome, self.digest = epoch, welcome, digest
         self.requests = []
         self.writers = []
         self.port = 0
@@ -216,7 +220,7 @@ class FakeCore:
                 for item in decoder.feed(data):
                     if item[0] == "hello":
                         if self.welcome:
-                            writer.write(_core.encode_welcome(self.epoch, 0))
+                            writer.write(_core.encode_welcome(self.epoch, 0, self.digest))
                     else:
                         self.requests.append(item)
         writer.close()

@@ -74,7 +74,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--as", dest="version", default="1.0.0")
     parser.add_argument("role")
-    for option in ("--name", "--core", "--keys", "--instruments", "--log-dir", "--ack-policy"):
+    for option in ("--name", "--core", "--keys", "--link-key", "--instruments", "--log-dir", "--ack-policy"):
         parser.add_argument(option)
     for option in ("--http-port", "--binary-port", "--link-port", "--admin-port"):
         parser.add_argument(option, type=int)

@@ -72,11 +72,12 @@ def test_every_process_has_its_exact_command_and_no_secret() -> None:
     assert specs["core"].argv == (
         "/py/bin/exchange", "core", "--log-dir", "/tmp/v/log", "--instruments", "/tmp/v/instruments.yaml",
         "--link-port", str(p.core_link), "--admin-port", str(p.core_admin), "--ack-policy", "device",
+        "--link-key", "/tmp/v/link.key",
     )  # fmt: skip
     assert specs["gateway-3"].argv == (
         "/r/1.1.0/exchange", "gateway", "--name", "gateway-3", "--http-port", str(p.gateway_http[2]),
         "--binary-port", str(p.gateway_binary[2]), "--core", f"127.0.0.1:{p.core_link}",
-        "--keys", "/tmp/v/keys.yaml", "--instruments", "/tmp/v/instruments.yaml",
+        "--keys", "/tmp/v/keys.yaml", "--instruments", "/tmp/v/instruments.yaml", "--link-key", "/tmp/v/link.key",
     )  # fmt: skip
     assert specs["guardian"].argv == ("/py/bin/python", "-m", "ops.cli.main", "guardian", "--state", "/tmp/v")
     assert not any("demo.key" in word for s in specs.values() for word in s.argv)

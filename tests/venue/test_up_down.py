@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 from fractions import Fraction
@@ -174,8 +175,12 @@ def test_purge_removes_a_stopped_venue_and_nothing_else() -> None:
         with pytest.raises(Refused, match="still runs"):
             flow.purge(site)
         flow.down(site)
+        foreign = site.layout.state / "notes" / "mine.txt"
+        foreign.parent.mkdir()
+        foreign.write_text("mine")
         flow.purge(site)
-        assert not site.layout.state.exists()
+        assert [path for path in site.layout.state.rglob("*") if path.is_file()] == [foreign], "what is not the venue's stays"
+        shutil.rmtree(site.layout.state)
         flow.purge(site)
         site.layout.state.mkdir()
         (site.layout.state / "thesis.txt").write_text("mine")

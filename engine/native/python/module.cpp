@@ -65,8 +65,10 @@ nb::tuple reply_tuple(const exchange::Reply& reply) {
 
 // Turns each frame kind into the tuple that engine/_core.pyi describes.
 struct FrameTuple {
-  nb::tuple operator()(const exchange::HelloFrame& frame) const { return nb::make_tuple("hello", text(frame.name), frame.epoch); }
-  nb::tuple operator()(const exchange::WelcomeFrame& frame) const { return nb::make_tuple("welcome", frame.epoch, frame.last_seq_num); }
+  nb::tuple operator()(const exchange::HelloFrame& frame) const { return nb::make_tuple("hello", text(frame.name), frame.epoch, text(frame.key)); }
+  nb::tuple operator()(const exchange::WelcomeFrame& frame) const {
+    return nb::make_tuple("welcome", frame.epoch, frame.last_seq_num, frame.instruments_digest);
+  }
   nb::tuple operator()(const exchange::NewOrderFrame& frame) const {
     return nb::make_tuple("new_order", frame.request_id, frame.firm, frame.instrument, frame.side, frame.ord_type, frame.tif,
                           frame.price_ticks, frame.qty, text(frame.cl_ord_id));
@@ -190,8 +192,12 @@ exchange::AckPolicy ack_policy_of(const std::string& name) {
 }
 
 void make_core(exchange::Core* at, const std::string& log_dir, std::vector<std::int64_t> instrument_max_qty, const std::string& ack_policy,
-               std::uint64_t epoch, std::uint64_t segment_records) {
-  new (at) exchange::Core({log_dir, std::move(instrument_max_qty), ack_policy_of(ack_policy), epoch, segment_records});
+               std::uint64_t epoch, std::uint64_t segment_records, std::uint64_t instruments_digest, const std::string& link_key) {
+  if (link_key.size() > exchange::kMaxLinkKeyLength) {
+    throw nb::value_error("link_key is longer than a hello can carry");
+  }
+  new (at) exchange::Core(
+      {log_dir, std::move(instrument_max_qty), ack_policy_of(ack_policy), epoch, segment_records, instruments_digest, link_key});
 }
 
 nb::dict core_recover(exchange::Core& core) {
@@ -228,6 +234,7 @@ nb::dict core_stats(const exchange::Core& core, bool with_state_hash) {
   }
   nb::dict made;
   made["seq_num"] = stats.seq_num;
+  made["written_seq_num"] = stats.written_seq_num;
   made["durable_seq_num"] = stats.durable_seq_num;
   made["commands"] = stats.commands;
   made["trades"] = stats.trades;
@@ -237,6 +244,7 @@ nb::dict core_stats(const exchange::Core& core, bool with_state_hash) {
   made["live_orders"] = stats.live_orders;
   made["last_tick_ns"] = stats.last_tick_ns;
   made["log_healthy"] = stats.log_healthy ? 1 : 0;
+  made["running"] = stats.running ? 1 : 0;
   made["epoch"] = stats.epoch;
   made["state_hash"] = stats.state_hash;
   return made;
@@ -274,7 +282,7 @@ void bind_engine(nb::module_& m) {
 void bind_core(nb::module_& m) {
   nb::class_<exchange::Core>(m, "Core")
       .def("__init__", &make_core, nb::kw_only(), "log_dir"_a, "instrument_max_qty"_a, "ack_policy"_a = "device", "epoch"_a = 1,
-           "segment_records"_a = 262144)
+           "segment_records"_a = 262144, "instruments_digest"_a = 0, "link_key"_a = "")
       .def("recover", &core_recover)
       .def("listen", &core_listen, "host"_a, "port"_a)
       .def("start", &exchange::Core::start)
@@ -285,12 +293,15 @@ void bind_core(nb::module_& m) {
 void bind_link(nb::module_& m) {
   m.attr("FRAME_MAX") = exchange::kFrameMax;
   m.def(
-      "encode_hello", [](const std::string& name, std::uint64_t epoch) { return encoded(exchange::HelloFrame{name, epoch}); }, "name"_a,
-      "epoch"_a);
+      "encode_hello",
+      [](const std::string& name, std::uint64_t epoch, const std::string& key) { return encoded(exchange::HelloFrame{name, epoch, key}); },
+      "name"_a, "epoch"_a, "key"_a = "");
   m.def(
       "encode_welcome",
-      [](std::uint64_t epoch, std::uint64_t last_seq_num) { return encoded(exchange::WelcomeFrame{epoch, last_seq_num}); }, "epoch"_a,
-      "last_seq_num"_a);
+      [](std::uint64_t epoch, std::uint64_t last_seq_num, std::uint64_t instruments_digest) {
+        return encoded(exchange::WelcomeFrame{epoch, last_seq_num, instruments_digest});
+      },
+      "epoch"_a, "last_seq_num"_a, "instruments_digest"_a = 0);
   m.def(
       "encode_new_order",
       [](std::uint64_t request_id, std::uint32_t firm, std::uint32_t instrument, std::uint8_t side, std::uint8_t ord_type, std::uint8_t tif,

@@ -161,12 +161,15 @@ struct Writer {
     to.put(FrameKind::hello);
     to.put(frame.epoch);
     put_text(to, frame.name);
-    return frame.name.size() <= kMaxTextLength;
+    to.put(static_cast<std::uint16_t>(frame.key.size()));
+    to.put_bytes(frame.key);
+    return frame.name.size() <= kMaxTextLength && frame.key.size() <= kMaxLinkKeyLength;
   }
   bool operator()(const WelcomeFrame& frame) const {
     to.put(FrameKind::welcome);
     to.put(frame.epoch);
     to.put(frame.last_seq_num);
+    to.put(frame.instruments_digest);
     return true;
   }
   bool operator()(const NewOrderFrame& frame) const {
@@ -244,12 +247,18 @@ std::optional<Frame> read_payload(ByteReader& from) {
       HelloFrame frame;
       frame.epoch = from.get<std::uint64_t>();
       frame.name = get_text(from);
+      const std::size_t key_size = from.get<std::uint16_t>();
+      if (key_size > kMaxLinkKeyLength) {
+        return std::nullopt;
+      }
+      frame.key = from.get_bytes(key_size);
       return frame;
     }
     case FrameKind::welcome: {
       WelcomeFrame frame;
       frame.epoch = from.get<std::uint64_t>();
       frame.last_seq_num = from.get<SeqNum>();
+      frame.instruments_digest = from.get<std::uint64_t>();
       return frame;
     }
     case FrameKind::new_order:

@@ -9,9 +9,11 @@
 #include <mutex>
 #include <optional>
 #include <stdexcept>
+#include <string_view>
 #include <thread>
 #include <utility>
 
+#include "exchange/digest.hpp"
 #include "exchange/engine.hpp"
 #include "link_server.hpp"
 
@@ -25,8 +27,21 @@ TimeNs wall_clock_ns() noexcept {
   return static_cast<TimeNs>(now.tv_sec) * 1'000'000'000 + static_cast<TimeNs>(now.tv_nsec);
 }
 
-LogConfig log_config(const CoreConfig& config, std::uint64_t config_digest) {
-  return {config.log_dir, config.ack_policy, config.epoch, config_digest, config.segment_records};
+LogConfig log_config(const CoreConfig& config, std::uint64_t engine_digest) {
+  Digest digest;
+  digest.word(engine_digest);
+  digest.word(config.instruments_digest);
+  return {config.log_dir, config.ack_policy, config.epoch, digest.value(), config.segment_records};
+}
+
+// Takes the same time wherever the two differ, so that the key cannot be found byte by byte. Its length is no secret.
+bool same_key(std::string_view wanted, std::string_view given) noexcept {
+  unsigned differing = wanted.size() == given.size() ? 0U : 1U;
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    const char other = given.empty() ? '\0' : given[i % given.size()];
+    differing |= static_cast<unsigned>(static_cast<unsigned char>(wanted[i]) ^ static_cast<unsigned char>(other));
+  }
+  return differing == 0U;
 }
 
 // One command of a batch: where its answer goes, and the command, unless no command could be made of the frame.
@@ -109,6 +124,7 @@ struct Core::Impl {
   TimeNs last_ts_ns = 0;
 
   std::atomic<bool> stopping{false};
+  std::atomic<bool> running{false};
   std::atomic<bool> log_healthy{false};
   std::atomic<SeqNum> durable_seq_num{0};
   std::atomic<std::uint64_t> commands{0};
@@ -139,10 +155,12 @@ void Core::Impl::run() noexcept {
       round();
     }
   } catch (...) {
+    running = false;  // first: it tells an end of the thread from a log that cannot be written
     log_healthy = false;
   }
   server.close_all();
   links = 0;
+  running = false;
 }
 
 void Core::Impl::round() {
@@ -183,9 +201,13 @@ void Core::Impl::sort_inbound() {
 
 // A gateway that has met a newer epoch proves that this core was replaced.
 void Core::Impl::hello(LinkId link, const HelloFrame& frame) {
+  if (!config.link_key.empty() && !same_key(config.link_key, frame.key)) {
+    server.close(link);
+    return;
+  }
   std::vector<std::uint8_t>* out = server.output(link);
   const bool welcome = out != nullptr && frame.epoch <= config.epoch && !server.is_greeted(link);
-  if (!welcome || !encode(WelcomeFrame{config.epoch, log.last_seq_num()}, *out)) {
+  if (!welcome || !encode(WelcomeFrame{config.epoch, log.last_seq_num(), config.instruments_digest}, *out)) {
     server.close(link);
     return;
   }
@@ -221,7 +243,9 @@ void Core::Impl::process(std::span<Pending> part) {
 }
 
 void Core::Impl::answer(const Pending& to, const Reply& reply) {
-  commands.fetch_add(1, std::memory_order_relaxed);
+  if (reply.seq_num != 0) {
+    commands.fetch_add(1, std::memory_order_relaxed);
+  }
   if (reply.status == OrdStatus::rejected) {
     rejects.fetch_add(1, std::memory_order_relaxed);
   }
@@ -285,9 +309,11 @@ void Core::start() {
   sigset_t before{};
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
+  impl.running = true;
   try {
     impl.thread = std::thread([&impl] { impl.run(); });
   } catch (...) {
+    impl.running = false;
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
     throw;
   }
@@ -308,12 +334,14 @@ void Core::stop() noexcept {
 CoreStats Core::stats(bool with_state_hash) const {
   const Impl& impl = *impl_;
   CoreStats stats;
-  stats.durable_seq_num = impl.durable_seq_num;
+  stats.durable_seq_num = impl.durable_seq_num;  // before written_seq_num: it may grow in between
+  stats.written_seq_num = impl.log.written_seq_num();
   stats.commands = impl.commands;
   stats.rejects = impl.rejects;
   stats.queue_depth = impl.queue_depth;
   stats.links = impl.links;
   stats.log_healthy = impl.log_healthy;
+  stats.running = impl.running;
   stats.epoch = impl.config.epoch;
   const std::lock_guard lock(impl.state_mutex);
   stats.seq_num = impl.engine.last_seq_num();

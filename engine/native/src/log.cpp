@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <filesystem>
@@ -37,6 +38,7 @@ struct Log::State {
   UniqueFd lock;
   std::vector<Segment> segments;  // the one next_seq lies in, and what is made ahead; finished ones are closed
   SeqNum next_seq = 1;
+  std::atomic<SeqNum> written_seq{0};
   SeqNum durable_seq = 0;
   std::future<MadeSegment> ahead;  // the next segment, being made by a thread of its own
   bool used = false;
@@ -75,6 +77,7 @@ Log::~Log() = default;
 
 bool Log::healthy() const noexcept { return state_->healthy; }
 SeqNum Log::last_seq_num() const noexcept { return state_->next_seq - 1; }
+SeqNum Log::written_seq_num() const noexcept { return state_->written_seq; }
 SeqNum Log::durable_seq_num() const noexcept { return state_->durable_seq; }
 
 RecoveryReport Log::recover(const std::function<void(const LogRecord&)>& apply) {
@@ -166,6 +169,7 @@ void Log::State::make_durable() {
       throw log_error_at(segment.path, 0, "the segment cannot be synced: " + error_text(error));
     }
   }
+  written_seq = next_seq - 1;
   durable_seq = next_seq - 1;
 }
 
@@ -253,12 +257,19 @@ AppendResult Log::append(std::span<const Command> batch) noexcept {
   const SeqNum last = state.next_seq + batch.size() - 1;
   const Transfer put = state.write_buffer(batch.size() * kRecordSize);
   int error = put.error;
+  if (error == 0) {
+    state.written_seq = last;
+  }
   if (error == 0 && state.config.ack_policy == AckPolicy::device) {
     error = state.sync_written(state.next_seq, last);
   }
   if (error != 0) {
     state.healthy = false;
-    return state.take_back(put.bytes) ? AppendResult::refused : AppendResult::unknown;
+    if (!state.take_back(put.bytes)) {
+      return AppendResult::unknown;
+    }
+    state.written_seq = state.next_seq - 1;
+    return AppendResult::refused;
   }
   state.next_seq = last + 1;
   if (state.config.ack_policy == AckPolicy::device) {

@@ -34,8 +34,9 @@ void LogScan::check_header(const Segment& segment, SeqNum expected_first, std::u
   }
   if (header.config_digest != config_.config_digest) {
     throw log_error_at(segment.path, 48,
-                       "the log was written under another instrument configuration and would replay differently "
-                       "(start with the instruments and limits it was written under)");
+                       "the log was written under another instrument configuration and would replay differently (the list of "
+                       "instruments is fixed for the life of a log: start with the list and limits it was written under, "
+                       "or give another list a new log folder)");
   }
   if (header.epoch > config_.epoch) {
     throw log_error_at(segment.path, 40, "the log holds epoch " + std::to_string(header.epoch) + ", newer than this core's epoch " +

@@ -34,7 +34,7 @@ class Client {
     address.sin_port = htons(port);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     CHECK(::connect(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
-    send(HelloFrame{"test", 1});
+    send(HelloFrame{"test", 1, ""});
     CHECK(std::holds_alternative<WelcomeFrame>(receive()));
   }
 

@@ -23,14 +23,18 @@ inline constexpr std::size_t kFrameHeader = 8;
 // Most levels of one side in a depth answer; a request for more gets these.
 inline constexpr std::size_t kMaxDepthLevels = 1000;
 inline constexpr std::size_t kMaxTextLength = 255;
+inline constexpr std::size_t kMaxLinkKeyLength = 256;
 
 struct HelloFrame {
   std::string name;
   std::uint64_t epoch = 0;
+  std::string key;  // the link key; empty where none is used
 };
+// `instruments_digest` names the instrument list that indexes and ticks mean; both ends must have the same.
 struct WelcomeFrame {
   std::uint64_t epoch = 0;
   SeqNum last_seq_num = 0;
+  std::uint64_t instruments_digest = 0;
 };
 // The strings and codes are as they came; nothing below the link has judged them yet.
 struct NewOrderFrame {
@@ -77,8 +81,8 @@ struct LogonFrame {
 using Frame = std::variant<HelloFrame, WelcomeFrame, NewOrderFrame, CancelFrame, ReduceFrame, DepthRequestFrame, ReplyFrame, DepthFrame,
                            LogonFrame>;
 
-// Appends one whole frame to `out`. False, with `out` as it was, when a text is longer than kMaxTextLength
-// or the frame would exceed kFrameMax.
+// Appends one whole frame to `out`. False, with `out` as it was, when a text is longer than kMaxTextLength, the link
+// key longer than kMaxLinkKeyLength, or the frame would exceed kFrameMax.
 [[nodiscard]] bool encode(const Frame& frame, std::vector<std::uint8_t>& out);
 // The same for a reply or a depth without copying it into a Frame first.
 [[nodiscard]] bool encode_reply(std::uint64_t request_id, const Reply& reply, std::vector<std::uint8_t>& out);

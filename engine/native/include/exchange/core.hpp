@@ -6,6 +6,7 @@
 //
 // The wall clock is read once per batch, never goes back, and is logged: replay does not read it.
 // Fencing: a gateway that has seen a newer epoch than ours is refused, because then we are the old core.
+// With a link key, a hello without it closes the link and gets no answer.
 #pragma once
 
 #include <cstdint>
@@ -24,12 +25,15 @@ struct CoreConfig {
   AckPolicy ack_policy = AckPolicy::device;
   std::uint64_t epoch = 1;
   std::uint64_t segment_records = 262144;
+  std::uint64_t instruments_digest = 0;  // of what the core itself does not know of its instruments: symbols and ticks
+  std::string link_key;                  // what a gateway's hello must carry; empty: any hello will do
 };
 
 struct CoreStats {
   SeqNum seq_num = 0;
-  SeqNum durable_seq_num = 0;
-  std::uint64_t commands = 0;  // answered since the start of the process
+  SeqNum written_seq_num = 0;  // in the log, on the device or not yet
+  SeqNum durable_seq_num = 0;  // never above written_seq_num
+  std::uint64_t commands = 0;  // logged and applied since the start of the process
   std::uint64_t trades = 0;    // over the whole log
   std::uint64_t rejects = 0;   // since the start of the process
   std::uint64_t queue_depth = 0;
@@ -37,6 +41,7 @@ struct CoreStats {
   std::uint64_t live_orders = 0;
   TimeNs last_tick_ns = 0;
   bool log_healthy = false;
+  bool running = false;  // the thread is; one that ended without stop() does not come back
   std::uint64_t epoch = 0;
   std::uint64_t state_hash = 0;
 };

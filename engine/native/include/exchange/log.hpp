@@ -38,7 +38,7 @@ struct LogConfig {
   std::string dir;
   AckPolicy ack_policy = AckPolicy::device;
   std::uint64_t epoch = 1;
-  std::uint64_t config_digest = 0;      // Engine::config_digest(): a log is refused under another one
+  std::uint64_t config_digest = 0;      // of limits and instruments: a log is refused under another one
   std::uint64_t segment_records = 262144;  // of new segments; existing ones keep theirs
 };
 
@@ -81,6 +81,8 @@ class Log {
 
   [[nodiscard]] bool healthy() const noexcept;
   [[nodiscard]] SeqNum last_seq_num() const noexcept;
+  // The last seq_num in the files, before its sync too. Safe from any thread.
+  [[nodiscard]] SeqNum written_seq_num() const noexcept;
   // The last seq_num known to be on the device. Under `memory` it moves only at recovery.
   [[nodiscard]] SeqNum durable_seq_num() const noexcept;
 
