@@ -62,7 +62,7 @@ def new_venue(request: Request, state: Path, version: str, free: Callable[[int],
 
 def allot_ports(gateways: int, http_port: int | None, state: Path, free: Callable[[int], bool]) -> Ports:
     """Two venues on one machine start looking at different places, by their folder's name."""
-    supply = _free_ports(state, free)
+    supply = _free_ports(state, free, http_port)
     http = http_port or (DEFAULT_HTTP_PORT if free(DEFAULT_HTTP_PORT) else next(supply))
     binary, link, admin, figures, prometheus, alertmanager = (next(supply) for _ in range(6))
     slots = range(2 * gateways)
@@ -79,12 +79,12 @@ def allot_ports(gateways: int, http_port: int | None, state: Path, free: Callabl
     )
 
 
-def _free_ports(state: Path, free: Callable[[int], bool]) -> Iterator[int]:
+def _free_ports(state: Path, free: Callable[[int], bool], taken: int | None) -> Iterator[int]:
     low, high = PORT_SPAN
     start = crc32(bytes(state)) % (high - low)
     for step in range(high - low):
         port = low + (start + step) % (high - low)
-        if free(port):
+        if free(port) and port != taken:
             yield port
     raise Refused(f"no free TCP port between {low} and {high}", hint="stop what uses them")
 
@@ -94,7 +94,7 @@ def resized(venue: Venue, request: Request, state: Path, free: Callable[[int], b
     gateways = request.gateways or venue.gateways
     old = venue.ports
     http = request.http_port or old.http
-    whole = all(free(port) for port in old.inner())
+    whole = all(free(port) for port in old.inner()) and http not in old.inner()
     if gateways == venue.gateways and whole:
         return replace(venue, ports=replace(old, http=http))
     return replace(venue, gateways=gateways, ports=allot_ports(gateways, http, state, free))
@@ -146,7 +146,8 @@ def _prometheus(layout: Layout, tools: Tools, ports: Ports) -> tuple[str, ...]:
     folder = layout.prometheus
     return (
         str(tools.prometheus), f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
-        "--storage.tsdb.retention.time=7d", f"--web.listen-address=127.0.0.1:{ports.prometheus}", "--log.format=json",
+        "--storage.tsdb.retention.time=7d", "--storage.tsdb.retention.size=2GB",
+        f"--web.listen-address=127.0.0.1:{ports.prometheus}", "--log.format=json",
     )  # fmt: skip
 
 

@@ -124,3 +124,10 @@ def test_a_change_of_one_pools_release_changes_that_pools_programs_only() -> Non
     old = decide.plan_processes(v, layout, TOOLS, {Pool.BLUE: "/a", Pool.GREEN: "/a"})
     new = decide.plan_processes(replace(v, roles=Roles(Pool.BLUE, v.roles.versions)), layout, TOOLS, {Pool.BLUE: "/a", Pool.GREEN: "/b"})
     assert {b.name for a, b in zip(old, new, strict=True) if a != b} == set(v.names(Pool.GREEN))
+
+
+def test_a_public_port_that_is_an_inner_one_moves_the_inner_one() -> None:
+    old = venue()
+    wanted = old.ports.core_link
+    new = decide.resized(old, Request(http_port=wanted), STATE, lambda _port: True)
+    assert (new.ports.http, wanted in new.ports.inner()) == (wanted, False)
