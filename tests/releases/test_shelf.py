@@ -110,9 +110,10 @@ def test_a_release_runs_when_a_process_was_started_from_its_folder(shelf):
     folder = put(shelf, "1.1.0")
     put(shelf, "1.2.0")
     program = folder / "env/bin/exchange"
-    program.write_text("#!/bin/sh\nread line\n")
+    program.write_text("#!/bin/sh\necho up\nread line\n")
     with subprocess.Popen([str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
+            assert process.stdout.readline() == b"up\n", "before that /proc may not show its command line yet"
             assert shelf.running() == {"1.1.0"}
         finally:
             process.kill()
