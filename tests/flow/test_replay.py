@@ -13,8 +13,9 @@ from engine.flow import FlowSettings
 from engine.flow.replay import load_recording, orderbook_path, replay
 from engine.flow.sample import write_sample
 
-REAL = next(iter(sorted(Path(os.environ.get("LOBSTER_DIR", "no-such-folder")).glob("*_message_*.csv"))), None)
-"""The public sample is not part of this project; $LOBSTER_DIR may name a folder that holds it."""
+SAMPLES = Path(os.environ.get("LOBSTER_DIR") or Path(__file__).parents[3] / "shared" / "data" / "lobster")
+REAL = next(iter(sorted(SAMPLES.glob("*_message_*.csv"))), None)
+"""The public sample is not part of this project; $LOBSTER_DIR, or a folder beside the checkout, may hold it."""
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from ops.venue.files import load_existing
-from venue.helpers import HAPROXY, eventually, free_port, short_folder
+from venue.helpers import eventually, free_port, short_folder
 
 EXCHANGE = Path(sys.executable).parent / "exchange"
 ROOT = Path(__file__).parents[2]
-pytestmark = [pytest.mark.e2e, pytest.mark.skipif(HAPROXY is None or not EXCHANGE.exists(), reason="haproxy or exchange is not installed")]
+pytestmark = pytest.mark.e2e
 
 
 def opsctl(state: Path, *words: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:

@@ -19,7 +19,7 @@ from ops.ports import Split
 from ops.render import ERROR_ANSWERS, error_file
 from venue.helpers import HAPROXY, ONE_PER_MILLE, ONE_PERCENT, eventually, splitter
 
-pytestmark = [pytest.mark.e2e, pytest.mark.skipif(HAPROXY is None, reason="haproxy is not installed")]
+pytestmark = pytest.mark.e2e
 BLUE, GREEN = Pool.BLUE, Pool.GREEN
 
 

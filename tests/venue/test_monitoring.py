@@ -14,10 +14,10 @@ import pytest
 from ops.adapters.local import http_get
 from ops.venue.files import load_existing
 from ops.venue.model import Site
-from venue.helpers import HAPROXY, eventually, standin_venue
+from venue.helpers import eventually, standin_venue
 from venue.test_alerts import ALERTS, HAPROXY_SERIES
 
-pytestmark = [pytest.mark.e2e, pytest.mark.skipif(HAPROXY is None, reason="haproxy is not installed")]
+pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")

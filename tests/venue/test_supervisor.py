@@ -15,9 +15,9 @@ from ops.conventions import Pool, Track
 from ops.errors import ClusterUnavailable, Refused
 from ops.venue.files import load_existing
 from ops.venue.model import Site
-from venue.helpers import HAPROXY, eventually, pools_of, standin_venue
+from venue.helpers import eventually, pools_of, standin_venue
 
-pytestmark = [pytest.mark.e2e, pytest.mark.skipif(HAPROXY is None, reason="haproxy is not installed")]
+pytestmark = pytest.mark.e2e
 BLUE, GREEN = Pool.BLUE, Pool.GREEN
 
 

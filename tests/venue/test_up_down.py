@@ -19,9 +19,9 @@ from ops.venue import flow
 from ops.venue.files import VenueRoles, load_existing
 from ops.venue.model import Request, Site
 from ops.venue.report import status
-from venue.helpers import HAPROXY, eventually, free_port, json_body, pools_of, program, short_folder, standin_site, standin_venue
+from venue.helpers import eventually, free_port, json_body, pools_of, program, short_folder, standin_site, standin_venue
 
-pytestmark = [pytest.mark.e2e, pytest.mark.skipif(HAPROXY is None, reason="haproxy is not installed")]
+pytestmark = pytest.mark.e2e
 
 
 def quiet(_part: str, _seconds: float) -> None:
