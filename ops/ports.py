@@ -239,3 +239,23 @@ class Releases(Protocol):
 
     def get(self, version: str) -> Release:
         """Raises Refused when unknown (says what is there) or half built (says how to build it again)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One series of an answer. `points` are (Unix seconds, value), oldest first; values may be NaN or infinite."""
+
+    labels: Mapping[str, str]
+    points: tuple[tuple[float, float], ...]
+
+
+class Queries(Protocol):
+    """A Prometheus to ask anything. All raise MetricsUnavailable."""
+
+    def instant(self, query: str, at_s: float) -> tuple[Series, ...]: ...
+
+    def range(self, query: str, start_s: float, end_s: float, step_s: float) -> tuple[Series, ...]: ...
+
+    def flags(self) -> Mapping[str, str]:
+        """The server's command-line flags as it reports them, such as storage.tsdb.retention.time."""
+        ...
