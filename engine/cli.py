@@ -83,6 +83,27 @@ def gateway(
     raise typer.Exit(run_gateway(settings))
 
 
+@app.command()
+def probe(
+    key_file: Annotated[Path, typer.Option(help="File that holds the API key's token.")],
+    url: Annotated[str, typer.Option(help="Where the venue's REST interface is.")] = "http://127.0.0.1:8080",
+    admin_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of /metrics, /healthz, /readyz on loopback; 0: free.")] = 9102,
+    interval: Annotated[str, typer.Option(help="From the start of one round to the next.")] = "2s",
+    bound: Annotated[str, typer.Option(help="The longest that each of a round's three requests may take.")] = "2s",
+    note: Annotated[Path | None, typer.Option(help="File to keep the open order's id in. Default: none.")] = None,
+    instruments: Instruments = default_instruments_path(),
+) -> None:
+    """Try again and again, as a member, whether a desk could flatten and pause; show it on /metrics, until SIGTERM.
+
+    Example: exchange probe --key-file probe.key --url http://127.0.0.1:8080
+    """
+    from engine.config import parse_duration_s
+    from engine.probe.process import ProbeSettings, run_probe
+
+    interval_s, bound_s = parse_duration_s(interval, "--interval"), parse_duration_s(bound, "--bound")
+    raise typer.Exit(run_probe(ProbeSettings(url, key_file, instruments, admin_port, interval_s, bound_s, note)))
+
+
 @keys_app.command("new")
 def keys_new(
     file: Annotated[Path, typer.Option(help="Keys file to add to; made with mode 0600 when missing.")],

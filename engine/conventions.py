@@ -29,7 +29,19 @@ QUEUE_DEPTH = "exchange_queue_depth"
 CORE_LINK_UP = "exchange_core_link_up"
 COMMANDS_PROCESSED = "exchange_commands_processed_total"
 """Counter at the core: commands that are in the log; its rate() is the processing rate (O9)."""
+COMMANDS_SETTLED = "exchange_commands_settled_total"
+COMMANDS_ANSWERED = "exchange_commands_answered_total"
+"""Counters at the gateway: commands (orders, cancels, amendments) handed to the core whose wait is over, and those of them that the core
+answered. Both change at the same moment of the same page, so no scrape finds a command in one and not yet in the other; a comparison with
+COMMANDS_PROCESSED, which is on another page, would find many."""
 LAST_TICK_TIMESTAMP = "exchange_market_data_last_tick_timestamp_seconds"
+"""When a book last changed. No measure of freshness: a quiet market is not a stale one."""
+MARKET_DATA_AGE_SECONDS = "exchange_market_data_age_seconds"
+"""Histogram: how old the gateway's view of the books can be, observed once per MARKET_DATA_TICK_S (engine/gateway/feed.py)."""
+MARKET_DATA_TICK_S = 0.025
+"""Four ticks fit into O11's bound of 0.1 s, so that one late answer is not yet a breach."""
+MARKET_DATA_AGE_BUCKETS_S = (0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""With the 0.1 s bound of row O11. Below one tick there is nothing to see."""
 LOG_SEQ_NUM = "exchange_log_seq_num"
 """Gauge: written, on the disk or not yet."""
 LOG_DURABLE_SEQ_NUM = "exchange_log_durable_seq_num"
@@ -40,6 +52,19 @@ BUILD_INFO = "exchange_build_info"
 """Gauge, always 1. Labels: version, commit (exported as exported_version when the target sets version too)."""
 SESSIONS_OPEN = "exchange_sessions_open"
 """Gauge: binary order-entry sessions open at the gateway."""
+
+PROBE_SUCCESS = "exchange_desk_probe_success"
+"""Gauge: 1 while a desk could flatten and pause: the last round went through and is not too old; else 0."""
+PROBE_ROUNDS = "exchange_desk_probe_rounds_total"
+PROBE_FAILURES = "exchange_desk_probe_failures_total"
+"""Label: step, one of PROBE_STEPS: the one at which the round ended."""
+PROBE_SECONDS = "exchange_desk_probe_seconds"
+"""Histogram: a whole round, failed ones too."""
+PROBE_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 6.0)
+PROBE_STEPS = ("enter", "cancel", "flatten")
+
+TEST_SYMBOL = "ZTEST"
+"""An instrument that is nobody's business: `opsctl up` lists it in every new venue, and the probe's orders rest in no other book."""
 
 LABEL_ENV = "env"
 LABEL_EXCHANGE = "exchange"

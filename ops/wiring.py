@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ops.adapters.supervisor import SupervisorDaemon
     from ops.adapters.supervisor_cluster import SlotsFile, SupervisorCluster
     from ops.deploy.rollback import Ports as DeployPorts
-    from ops.ports import Clock, Releases, Store
+    from ops.ports import Clock, Queries, Releases, Store
     from ops.venue.files import VenueRoles
     from ops.venue.model import Site, Tools, Venue
 
@@ -118,6 +118,7 @@ def site(state: Path) -> Site:
         tools=tools,
         crew=crew,
         alerts=lambda: declared_dir("alerts"),
+        slo=lambda: declared_dir("slo"),
         own_version=engine.__version__,
     )
 
@@ -169,3 +170,19 @@ def release_under_way(state: Path) -> bool:
     from ops.venue.model import Layout
 
     return FileLock(Layout(state).lock.parent / "release.lock", SystemClock()).held()
+
+
+def queries(url: str) -> Queries:
+    """The Prometheus at `url`, to ask anything. Raises UsageError when `url` is no address of one."""
+    from ops.adapters.clock import SystemClock
+    from ops.adapters.prometheus_query import PrometheusQueries
+
+    return PrometheusQueries(url, SystemClock())
+
+
+def venue_prometheus(state: Path) -> tuple[str, str]:
+    """The name of the venue in `state`, and the address of its own Prometheus. Raises Unavailable when there is none."""
+    from ops.venue.files import load_existing
+
+    venue = load_existing(state)
+    return venue.exchange, f"http://127.0.0.1:{venue.ports.prometheus}"

@@ -51,6 +51,7 @@ class _Pending:
     future: asyncio.Future[Frame]
     started_s: float
     is_order: bool
+    is_ask: bool
 
 
 class CoreLink:
@@ -74,6 +75,8 @@ class CoreLink:
         self._timeout_s, self._max_in_flight, self._clock = timeout_s, max_in_flight, clock
         self._wire: _Wire | None = None
         self._pending: dict[int, _Pending] = {}
+        self._asks = 0
+        """How many of `_pending` are the gateway's own. No member waits for them, and they take no member's place."""
         self._zombies: dict[int, bool] = {}
         self._unanswered_s: list[float] = []
         """When the orders were sent that the last lost link left without a reply. Counts only until the next welcome."""
@@ -93,7 +96,8 @@ class CoreLink:
 
     @property
     def queue_depth(self) -> int:
-        return len(self._pending)
+        """Members' requests only."""
+        return len(self._pending) - self._asks
 
     @property
     def zombie_orders(self) -> int:
@@ -115,21 +119,22 @@ class CoreLink:
         self._wire = None
         self._fail_pending()
 
-    def request(self, encode: Callable[[int], bytes], *, is_order: bool = False) -> asyncio.Future[Frame]:
+    def request(self, encode: Callable[[int], bytes], *, is_order: bool = False, is_ask: bool = False) -> asyncio.Future[Frame]:
         """Send what `encode(request_id)` returns; the future holds the reply's frame, or raises OutcomeUnknown.
 
-        Raises LinkDown or LinkBusy when nothing was sent.
+        Raises LinkDown or LinkBusy when nothing was sent. `is_ask`: the gateway's own; the caller bounds how many there are.
         """
         wire = self._wire
         if wire is None:
             raise LinkDown
-        if len(self._pending) + len(self._zombies) >= self._max_in_flight:
+        if not is_ask and self.queue_depth + len(self._zombies) >= self._max_in_flight:
             raise LinkBusy
         request_id = self._next_id
         frame = encode(request_id)
         self._next_id += 1
         future: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
-        self._pending[request_id] = _Pending(future, self._clock(), is_order)
+        self._asks += is_ask
+        self._pending[request_id] = _Pending(future, self._clock(), is_order, is_ask)
         wire.send(frame)
         return future
 
@@ -174,7 +179,9 @@ class CoreLink:
         pending = self._pending.pop(frame[1], None)
         if pending is None:
             self._zombies.pop(frame[1], None)
-        elif not pending.future.done():
+            return
+        self._asks -= pending.is_ask
+        if not pending.future.done():
             pending.future.set_result(frame)
 
     def on_lost(self, wire: _Wire) -> None:
@@ -185,7 +192,7 @@ class CoreLink:
             self._fail_pending()
 
     def _fail_pending(self) -> None:
-        pending, self._pending = self._pending, {}
+        pending, self._pending, self._asks = self._pending, {}, 0
         for entry in pending.values():
             if not entry.future.done():
                 entry.future.set_exception(OutcomeUnknown())
@@ -205,7 +212,9 @@ class CoreLink:
             late.append(request_id)
         for request_id in late:
             entry = self._pending.pop(request_id)
-            self._zombies[request_id] = entry.is_order
+            self._asks -= entry.is_ask
+            if not entry.is_ask:
+                self._zombies[request_id] = entry.is_order
             if not entry.future.done():
                 entry.future.set_exception(OutcomeUnknown())
         if late and self._last_heard_s <= limit_s and self._wire is not None:

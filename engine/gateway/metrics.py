@@ -32,6 +32,14 @@ class GatewayMetrics:
         )
         self.submitted = Counter(conventions.ORDERS_SUBMITTED, "Orders that were owed an answer.", registry=registry)
         self.completed = Counter(conventions.ORDERS_COMPLETED, "Orders answered within the completion bound.", registry=registry)
+        self.settled = Counter(conventions.COMMANDS_SETTLED, "Commands of the core that were answered or given up.", registry=registry)
+        self.answered = Counter(conventions.COMMANDS_ANSWERED, "Commands that the core answered.", registry=registry)
+        self.market_data_age = Histogram(
+            conventions.MARKET_DATA_AGE_SECONDS,
+            "How old the view of the books can be, at each tick.",
+            buckets=conventions.MARKET_DATA_AGE_BUCKETS_S,
+            registry=registry,
+        )
         rejected = Counter(conventions.ORDERS_REJECTED, "Orders refused.", ["reason"], registry=registry)
         self._rejected = {reason: rejected.labels(reason) for reason in REJECT_LABELS}
         self._http = Counter(conventions.HTTP_REQUESTS, "HTTP requests.", ["route", "code"], registry=registry)

@@ -18,6 +18,7 @@ from aiohttp import web
 from engine import COMMIT, __version__
 from engine.config import VenueError, load_instruments
 from engine.gateway.binary import MAX_SESSIONS, SessionServer
+from engine.gateway.feed import FeedWatch
 from engine.gateway.http import RestApi
 from engine.gateway.keywatch import KeyWatch
 from engine.gateway.link import CoreLink
@@ -113,12 +114,14 @@ class Gateway:
         )  # fmt: skip
         self.state = GatewayState(settings.name, self.link, keys, max_requests=settings.max_requests)
         self.metrics = GatewayMetrics(self.link)
+        self.feed = FeedWatch(self.link, self.metrics.market_data_age.observe, log)
         self.service = service = OrderService(self.link, self.metrics)
         self.rest = RestApi(self.state, service, self.metrics, market, log)
         self.http = self.rest.server(settings.max_connections)
         self._runner = web.ServerRunner(self.http, shutdown_timeout=DRAIN_BOUND_S)
         self.sessions = SessionServer(self.state, service, self.metrics, tuple(market.values()), log)
         self._watching: asyncio.Task[None] | None = None
+        self._measuring: asyncio.Task[None] | None = None
         self._site: web.TCPSite | None = None
         self.http_port = 0
         self.binary_port = 0
@@ -134,6 +137,7 @@ class Gateway:
             raise VenueError(f"cannot listen on {settings.host}: {error.strerror}", hint="another process may hold the port") from error
         self.http_port = self._runner.addresses[0][1]
         self.link.connect()
+        self._measuring = asyncio.create_task(self.feed.run())
         self._watching = asyncio.create_task(self._watch.run())
         self._log.info(
             "gateway.listening", http_port=self.http_port, binary_port=self.binary_port, version=__version__, commit=COMMIT
@@ -158,6 +162,8 @@ class Gateway:
             self._log.warning("gateway.drain_bound", in_flight=self.link.queue_depth)
         self.sessions.close_sessions()
         await self._runner.cleanup()
+        if self._measuring is not None:
+            self._measuring.cancel()
         await self.link.close()
         self._log.info("gateway.stopped")
 

@@ -41,7 +41,7 @@ class OrderService:
         metrics = self._metrics
         metrics.submitted.inc()
         try:
-            reply = to_reply(await self._link.request(encode, is_order=True))
+            reply = await self._command(encode, is_order=True)
         except OutcomeUnknown:
             metrics.ack_seconds.observe(self._clock() - started_s)
             metrics.rejected("outcome_unknown")
@@ -59,11 +59,21 @@ class OrderService:
 
     async def cancel(self, firm: int, cancel: Cancel) -> Reply:
         order_id = cancel.order_id
-        return to_reply(await self._link.request(lambda request_id: _core.encode_cancel(request_id, firm, order_id)))
+        return await self._command(lambda request_id: _core.encode_cancel(request_id, firm, order_id))
 
     async def reduce(self, firm: int, reduce: Reduce) -> Reply:
         order_id, qty = reduce.order_id, reduce.new_leaves_qty
-        return to_reply(await self._link.request(lambda request_id: _core.encode_reduce(request_id, firm, order_id, qty)))
+        return await self._command(lambda request_id: _core.encode_reduce(request_id, firm, order_id, qty))
+
+    async def _command(self, encode: Callable[[int], bytes], *, is_order: bool = False) -> Reply:
+        """What goes into the log. Settled: answered, or given up."""
+        answer = self._link.request(encode, is_order=is_order)
+        try:
+            reply = to_reply(await answer)
+        finally:
+            self._metrics.settled.inc()
+        self._metrics.answered.inc()
+        return reply
 
     async def depth(self, query: DepthQuery) -> Depth:
         index, levels = query.listing.instrument.instrument_id, query.levels

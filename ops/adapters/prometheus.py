@@ -2,8 +2,8 @@
 
 Refused: no connection, a time-out, a status other than 200, a body that is not Prometheus' JSON (the client library raises KeyError or a
 decode error for those), no series, NaN, infinities, negative or absurd counts, two series for one key, an answer for another instant than
-asked, and samples older than three scrapes. The library's own retries are switched off: a hanging server would cost 14 s by its defaults,
-and the next round is the retry. Its time-out bounds one read of the socket, not the answer: a body that drips is cut off here.
+asked, and samples older than three scrapes. How long and how large an answer may be is held by `prometheus_http`. The next round is the
+retry.
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from engine import conventions as names
+from ops.adapters.prometheus_http import CONNECT_TIMEOUT_S, answered, connect
 from ops.conventions import Track
 from ops.errors import MetricsUnavailable
 from ops.ports import Clock, TrackSample
 
-CONNECT_TIMEOUT_S = 1.0
 READ_TIMEOUT_S = 2.0
 STALE_AFTER_S = 4.0
 """Three scrapes of one second, and one to spare."""
@@ -26,7 +25,6 @@ INSTANT_SLACK_S = 1.0
 MOST = 1e10
 """No count of a window is larger, nor is a Unix time before the year 2286."""
 MOST_BYTES = 8_000_000
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 Rows = Mapping[tuple[str, ...], float]
 
@@ -62,55 +60,15 @@ class PrometheusMetrics:
         return rows
 
     def _ask(self, query: str, at_s: float) -> Any:
-        import requests
-        import urllib3
-        from prometheus_api_client.exceptions import PrometheusApiClientException
-
-        try:
-            return self._connected().custom_query(query, params={"time": f"{at_s:.3f}"}, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S))
-        except requests.exceptions.Timeout as error:
-            raise MetricsUnavailable(f"Prometheus did not answer within {READ_TIMEOUT_S:.0f} s") from error
-        except requests.exceptions.JSONDecodeError as error:
-            raise MetricsUnavailable("Prometheus answered something that is not JSON") from error
-        except requests.exceptions.RequestException as error:
-            raise MetricsUnavailable(f"Prometheus cannot be reached at {self._url}") from error
-        except PrometheusApiClientException as error:
-            raise MetricsUnavailable(f"Prometheus refused the query: {str(error)[:120]}") from error
-        except urllib3.exceptions.HTTPError as error:
-            raise MetricsUnavailable("Prometheus broke off in the middle of its answer") from error
-        except (KeyError, TypeError, ValueError, RecursionError) as error:
-            raise MetricsUnavailable("Prometheus answered without a result") from error
+        timeout = (CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
+        return answered(
+            self._url, READ_TIMEOUT_S, lambda: self._connected().custom_query(query, params={"time": f"{at_s:.3f}"}, timeout=timeout)
+        )
 
     def _connected(self) -> Any:
         if self._client is None:
-            from prometheus_api_client import PrometheusConnect
-            from urllib3.util.retry import Retry
-
-            self._client = PrometheusConnect(
-                url=self._url, retry=Retry(total=0, read=False), session=_bounded_session(self._url, self._clock)
-            )
+            self._client = connect(self._url, self._clock, MOST_BYTES)
         return self._client
-
-
-def _bounded_session(url: str, clock: Clock) -> Any:
-    """A session whose answers are whole within READ_TIMEOUT_S of their first byte, and no longer than MOST_BYTES."""
-    import requests
-
-    class Bounded(requests.Session):
-        def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
-            response = super().send(request, **{**options, "stream": True})
-            deadline_s, body = clock.monotonic_s() + READ_TIMEOUT_S, bytearray()
-            while chunk := response.raw.read1(65536, decode_content=True):
-                body += chunk
-                if clock.monotonic_s() >= deadline_s or len(body) > MOST_BYTES:
-                    response.close()
-                    raise requests.exceptions.ReadTimeout(f"{len(body)} bytes of an answer without an end")
-            response._content = bytes(body)
-            return response
-
-    session = Bounded()
-    session.trust_env = urlsplit(url).hostname not in _LOOPBACK  # a proxy of the environment is not for this machine's own
-    return session
 
 
 def _is_row(row: Any) -> bool:

@@ -98,6 +98,12 @@ class SupervisorDaemon:
                 raise ClusterUnavailable(f"{', '.join(left)} did not end within {STOP_TIMEOUT_S:g} s")
             self._clock.sleep(POLL_S)
 
+    def reread(self, name: str) -> None:
+        try:
+            self.rpc.call("signalProcess", name, "HUP")
+        except Fault as fault:
+            raise ClusterUnavailable(f"the supervisor cannot signal {name}: {fault}", hint=f"see `opsctl logs {name}`") from fault
+
     def shutdown(self) -> None:
         try:
             self.rpc.call("shutdown")

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from ops.cli import deploy, history, releases, venue
+from ops.cli import budget, calendar, deploy, history, releases, slo, venue
 from ops.conventions import ExitCode
 from ops.errors import OpsError
 
@@ -29,6 +29,9 @@ deploy.register(app)
 releases.declared_in_use = venue.versions_in_use
 app.add_typer(releases.app, name="releases")
 app.add_typer(history.app, name="history")
+app.add_typer(calendar.app, name="calendar")
+app.add_typer(slo.app, name="slo")
+budget.register(app)
 
 
 def main() -> None:
@@ -44,7 +47,7 @@ def main() -> None:
 
 
 def _tell(error: OpsError) -> None:
-    if "json" in sys.argv[1:] or "--output=json" in sys.argv[1:]:
+    if {"json", "--json", "--output=json"} & set(sys.argv[1:]):
         from ops.cli.common import print_json
 
         print_json({"error": {"message": error.message, "hint": error.hint, "exit_code": int(error.exit_code)}})

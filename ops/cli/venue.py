@@ -15,11 +15,14 @@ from ops.errors import Refused, UsageError
 if TYPE_CHECKING:
     from ops.venue.model import Site, Venue
 
-UP_HELP = """Start the venue, or what of it is down; return when every part answers.
+UP_HELP = """Start the venue, or what of it is down; return when every part answers. One that runs takes over changed rules and webhooks.
 
-Examples:  opsctl up --gateways 4  ·  opsctl up --http-port 9000 --state /tmp/venue  ·  opsctl up --dry-run
+Examples:  opsctl up --gateways 4  ·  opsctl up --http-port 9000 --state /tmp/venue  ·  opsctl up --page-webhook https://pager.example/hook
 
-Exit codes: 0 everything is ready, 2 bad option or program not installed, 5 port taken or another shape runs, 6 a part is not ready.
+Without a webhook alerts are kept and shown, and sent nowhere.
+
+Exit codes: 0 everything is ready, 2 bad option, no rules or bad ones, program not installed, 5 port taken or another shape runs,
+6 a part is not ready.
 """
 DOWN_HELP = """Stop the venue. Orders, keys and history stay in the state folder; --purge removes them.
 
@@ -35,6 +38,14 @@ LOGS_HELP = """Print the end of a process's log.
 
 Examples:  opsctl logs core  ·  opsctl logs gateway-1 -f  ·  opsctl logs haproxy -n 200 --raw
 """
+PAGE_WEBHOOK = typer.Option(
+    "--page-webhook", metavar="URL", envvar="OPSCTL_PAGE_WEBHOOK", show_default="as before",
+    help="Where Alertmanager sends what must wake somebody; `none` for nowhere. Remembered.",
+)  # fmt: skip
+TICKET_WEBHOOK = typer.Option(
+    "--ticket-webhook", metavar="URL", envvar="OPSCTL_TICKET_WEBHOOK", show_default="as before",
+    help="Where it sends what can wait until the morning; `none` for nowhere. Remembered.",
+)  # fmt: skip
 
 
 def register(app: typer.Typer) -> None:
@@ -49,6 +60,8 @@ def up(
     http_port: Annotated[int | None, typer.Option("--http-port", help="Public HTTP port.", show_default="8080 or a free one")] = None,
     release: Annotated[str | None, typer.Option("--release", help="Version of the gateways.", show_default="this installation's")] = None,
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds until everything must be ready.")] = 30.0,
+    page_webhook: Annotated[str | None, PAGE_WEBHOOK] = None,
+    ticket_webhook: Annotated[str | None, TICKET_WEBHOOK] = None,
     dry_run: DryRunOption = False,
     output: OutputOption = Output.TEXT,
     state: StateOption = None,
@@ -58,7 +71,7 @@ def up(
     from ops.venue.model import Request
 
     site = wiring.site(state_of(state))
-    request = Request(gateways, http_port, release, timeout)
+    request = Request(gateways, http_port, release, timeout, page_webhook, ticket_webhook)
     if dry_run:
         _print_plan(site, *flow.plan(site, request), output)
         return
@@ -66,7 +79,7 @@ def up(
     for note in report.notes:
         say(f"note: {note}")
     finish_left(site.layout.state)
-    how = f"up in {report.seconds:.2f} s" if report.started else "already up; nothing was started"
+    how = f"up in {report.seconds:.2f} s" if report.started else "already up; no process was started"
     say(f"venue {how}")
     _print_endpoints(site, report.venue, {"started": report.started, "seconds": round(report.seconds, 3), "notes": report.notes}, output)
 
@@ -162,11 +175,11 @@ def _confirm_purge(folder: Path) -> None:
 
 
 def _print_plan(site: Site, venue: Venue, runs: bool, output: Output) -> None:
-    from ops.venue.decide import endpoints, helpers
+    from ops.venue.decide import endpoints
 
     gateways = venue.names(venue.roles.stable)
     facts = {
-        "running": runs, "would_start": [] if runs else [*helpers(), *gateways],
+        "running": runs, "would_start": [] if runs else [*venue.helpers(), *gateways],
         "release": venue.roles.stable_version, "endpoints": endpoints(venue, site.layout),
     }  # fmt: skip
 
@@ -174,7 +187,7 @@ def _print_plan(site: Site, venue: Venue, runs: bool, output: Output) -> None:
         if runs:
             print("the venue runs; whatever of it is down would be started")
         else:
-            print(f"would start {len(gateways)} gateways of {venue.roles.stable_version}, {', '.join(helpers())}")
+            print(f"would start {len(gateways)} gateways of {venue.roles.stable_version}, {', '.join(venue.helpers())}")
         for name, address in endpoints(venue, site.layout).items():
             print(f"  {name:<14} {address}")
 

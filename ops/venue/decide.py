@@ -13,6 +13,7 @@ from ops.conventions import GUARDIAN, Pool
 from ops.errors import Refused, UsageError
 from ops.ports import Roles
 from ops.render import HaproxyFile, ProcessSpec, Server
+from ops.venue import webhooks
 from ops.venue.model import (
     ALERTMANAGER,
     CORE,
@@ -20,6 +21,7 @@ from ops.venue.model import (
     HAPROXY,
     MAX_GATEWAYS,
     MAX_SOCKET_PATH,
+    PROBE,
     PROMETHEUS,
     Layout,
     Ports,
@@ -32,6 +34,10 @@ PORT_SPAN = (15_000, 32_000)
 """Below Linux' range for outgoing connections (32768 on): a port in that range may be taken, by HAProxy's own connection
 even, while the gateway that owns it restarts."""
 DEFAULT_GATEWAYS = 4
+RETENTION_DAYS = 40
+"""The month of an SLO is added up from up to 33 days of day totals; a week more is for the person who looks at last month."""
+SERIES_OF_VENUE, SERIES_OF_GATEWAY, BYTES_OF_SERIES_A_DAY = 270, 100, 130_000
+"""Of a real venue under order flow (docs/venue.md): 86,400 samples a day and series, 1.5 bytes each with the index."""
 _SOCKET_TEMPORARY = len(".4194304.tmp")
 """HAProxy binds a temporary name first: the path, its pid, ".tmp"."""
 
@@ -44,6 +50,8 @@ def check_request(request: Request, state: Path) -> None:
         raise UsageError(f"--http-port: {request.http_port} is outside 1..65535")
     if not 0 < request.timeout_s <= 600:
         raise UsageError(f"--timeout: {request.timeout_s:g} s is outside 0..600 s")
+    webhooks.check("--page-webhook", request.page_webhook or webhooks.TAKEN_AWAY)
+    webhooks.check("--ticket-webhook", request.ticket_webhook or webhooks.TAKEN_AWAY)
     layout = Layout(state)
     longest = max(len(bytes(path)) for path in (layout.haproxy_socket, layout.supervisor_socket)) + _SOCKET_TEMPORARY
     if longest > MAX_SOCKET_PATH:
@@ -64,7 +72,7 @@ def allot_ports(gateways: int, http_port: int | None, state: Path, free: Callabl
     """Two venues on one machine start looking at different places, by their folder's name."""
     supply = _free_ports(state, free, http_port)
     http = http_port or (DEFAULT_HTTP_PORT if free(DEFAULT_HTTP_PORT) else next(supply))
-    binary, link, admin, figures, prometheus, alertmanager = (next(supply) for _ in range(6))
+    binary, link, admin, figures, prometheus, alertmanager, probe = (next(supply) for _ in range(7))
     slots = range(2 * gateways)
     return Ports(
         http=http,
@@ -74,6 +82,7 @@ def allot_ports(gateways: int, http_port: int | None, state: Path, free: Callabl
         haproxy_metrics=figures,
         prometheus=prometheus,
         alertmanager=alertmanager,
+        probe=probe,
         gateway_http=tuple(next(supply) for _ in slots),
         gateway_binary=tuple(next(supply) for _ in slots),
     )
@@ -90,13 +99,15 @@ def _free_ports(state: Path, free: Callable[[int], bool], taken: int | None) -> 
 
 
 def resized(venue: Venue, request: Request, state: Path, free: Callable[[int], bool]) -> Venue:
-    """The venue as asked for now, when it does not run: another size or public port, and new ports for those taken meanwhile."""
+    """The venue as asked for now, when it does not run: another size or public port, new ports for those taken meanwhile, and a port for
+    the probe in a venue that had none."""
     gateways = request.gateways or venue.gateways
     old = venue.ports
     http = request.http_port or old.http
     whole = all(free(port) for port in old.inner()) and http not in old.inner()
     if gateways == venue.gateways and whole:
-        return replace(venue, ports=replace(old, http=http))
+        probe = old.probe or next(port for port in _free_ports(state, free, http) if port not in old.inner())
+        return replace(venue, ports=replace(old, http=http, probe=probe))
     return replace(venue, gateways=gateways, ports=allot_ports(gateways, http, state, free))
 
 
@@ -127,7 +138,8 @@ def plan_processes(
         ProcessSpec(CORE, core, stop_wait_s=10),
         *(_gateway(venue, layout, name, commands[pool]) for pool in Pool for name in venue.names(pool)),
         ProcessSpec(HAPROXY, (str(tools.haproxy), "-db", "-f", str(layout.haproxy_config))),
-        ProcessSpec(PROMETHEUS, _prometheus(layout, tools, ports)),
+        *((_probe(layout, tools, ports),) if ports.probe else ()),
+        ProcessSpec(PROMETHEUS, _prometheus(layout, tools, ports, venue.gateways)),
         ProcessSpec(ALERTMANAGER, _alertmanager(layout, tools, ports)),
         ProcessSpec(GUARDIAN, guardian, environment=environment),
     )
@@ -142,13 +154,28 @@ def _gateway(venue: Venue, layout: Layout, name: str, command: str) -> ProcessSp
     return ProcessSpec(name, argv, stop_wait_s=7)
 
 
-def _prometheus(layout: Layout, tools: Tools, ports: Ports) -> tuple[str, ...]:
+def _probe(layout: Layout, tools: Tools, ports: Ports) -> ProcessSpec:
+    """Patience for taking back the order that may rest: two calls of 2 s."""
+    argv = (
+        str(tools.exchange), "probe", "--url", f"http://127.0.0.1:{ports.http}", "--key-file", str(layout.probe_key),
+        "--instruments", str(layout.instruments), "--note", str(layout.probe_note), "--admin-port", str(ports.probe),
+    )  # fmt: skip
+    return ProcessSpec(PROBE, argv, stop_wait_s=6)
+
+
+def _prometheus(layout: Layout, tools: Tools, ports: Ports, gateways: int) -> tuple[str, ...]:
     folder = layout.prometheus
     return (
         str(tools.prometheus), f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
-        "--storage.tsdb.retention.time=7d", "--storage.tsdb.retention.size=2GB",
+        f"--storage.tsdb.retention.time={RETENTION_DAYS}d", f"--storage.tsdb.retention.size={retention_mb(gateways)}MB",
         f"--web.listen-address=127.0.0.1:{ports.prometheus}", "--log.format=json",
     )  # fmt: skip
+
+
+def retention_mb(gateways: int) -> int:
+    """Disk that Prometheus may fill: half as much again as RETENTION_DAYS of a venue with both pools running take by what was measured."""
+    series = SERIES_OF_VENUE + 2 * gateways * SERIES_OF_GATEWAY
+    return BYTES_OF_SERIES_A_DAY * series * RETENTION_DAYS * 3 // 2_000_000
 
 
 def _alertmanager(layout: Layout, tools: Tools, ports: Ports) -> tuple[str, ...]:
@@ -176,17 +203,13 @@ class Part:
     through_gateway: bool = False
 
 
-def helpers() -> tuple[str, ...]:
-    """The programs besides the gateways, in the order of starting."""
-    return (CORE, HAPROXY, PROMETHEUS, ALERTMANAGER, GUARDIAN)
-
-
 def parts(venue: Venue, names: Iterable[str]) -> tuple[Part, ...]:
     """What must answer before a venue is up. HAProxy's part is a request through it to a gateway."""
     versions = {name: venue.roles.versions[pool] for pool in Pool for name in venue.names(pool)}
     known = {
         CORE: Part(CORE, venue.ports.core_admin),
         HAPROXY: Part(HAPROXY, venue.ports.http, through_gateway=True),
+        PROBE: Part(PROBE, venue.ports.probe),
         PROMETHEUS: Part(PROMETHEUS, venue.ports.prometheus, "/-/ready"),
         ALERTMANAGER: Part(ALERTMANAGER, venue.ports.alertmanager, "/-/ready"),
         GUARDIAN: Part(GUARDIAN, 0),
@@ -212,7 +235,8 @@ def is_ready(part: Part, status: int, headers: Mapping[str, str], body: bytes) -
 def stop_phases(venue: Venue) -> tuple[tuple[str, ...], ...]:
     """Who acts on its own goes first, then new requests end, then the gateways drain into a core that still answers."""
     gateways = (*venue.names(Pool.BLUE), *venue.names(Pool.GREEN))
-    return ((GUARDIAN, HAPROXY), gateways, (CORE, PROMETHEUS, ALERTMANAGER))
+    probe = (PROBE,) if venue.ports.probe else ()
+    return ((GUARDIAN, *probe), (HAPROXY,), gateways, (CORE, PROMETHEUS, ALERTMANAGER))
 
 
 def endpoints(venue: Venue, layout: Layout) -> dict[str, str]:
@@ -223,6 +247,8 @@ def endpoints(venue: Venue, layout: Layout) -> dict[str, str]:
         "binary": f"127.0.0.1:{ports.binary}",
         "prometheus": f"http://127.0.0.1:{ports.prometheus}",
         "alertmanager": f"http://127.0.0.1:{ports.alertmanager}",
+        "pages": webhooks.masked(venue.webhooks.page),
+        "tickets": webhooks.masked(venue.webhooks.ticket),
         "demo_key": str(layout.demo_key),
         "state": str(layout.state),
     }

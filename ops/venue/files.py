@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from ops.conventions import Pool
 from ops.errors import Unavailable, UsageError
 from ops.ports import Roles
-from ops.venue.model import MAX_GATEWAYS, SCHEMA, Layout, Ports, Venue
+from ops.venue.model import MAX_GATEWAYS, SCHEMA, Layout, Ports, Venue, Webhooks
 
 LOCK_TRIES, LOCK_PAUSE_S = 100, 0.01
 _MEND = "move the folder away, or remove it with `opsctl down --purge` (its orders go too), and start again with `opsctl up`"
@@ -59,6 +59,7 @@ def save(state: Path, venue: Venue) -> None:
         "gateways": venue.gateways,
         "ports": asdict(venue.ports),
         "roles": {"stable": str(venue.roles.stable), "versions": {str(pool): venue.roles.versions[pool] for pool in Pool}},
+        "webhooks": asdict(venue.webhooks),
     }
     write_durably(Layout(state).venue, json.dumps(data, indent=2) + "\n")
 
@@ -82,6 +83,21 @@ def write_durably(path: Path, text: str, mode: int = 0o600) -> None:
         raise Unavailable(f"{path} cannot be written: {error.strerror}", hint="check the disk and the folder's owner") from error
 
 
+def change(state: Path, made: Callable[[Venue], Venue]) -> Venue:
+    """The venue as `made` of the present one, read and written under the file's lock. Raises Unavailable when there is none."""
+    load_existing(state)
+    path = Path(f"{Layout(state).venue}.lock")
+    try:
+        guard = path.open("a", encoding="utf-8")
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be used: {error.strerror}", hint="check the disk and the folder's owner") from error
+    with guard:
+        _lock_bounded(guard.fileno(), path)
+        venue = made(load_existing(state))
+        save(state, venue)
+    return venue
+
+
 class VenueRoles:
     """Implements ops.ports.RolesFile on venue.json."""
 
@@ -92,15 +108,7 @@ class VenueRoles:
         return load_existing(self._state).roles
 
     def write(self, roles: Roles) -> None:
-        load_existing(self._state)
-        path = Path(f"{Layout(self._state).venue}.lock")
-        try:
-            guard = path.open("a", encoding="utf-8")
-        except OSError as error:
-            raise Unavailable(f"{path} cannot be used: {error.strerror}", hint="check the disk and the folder's owner") from error
-        with guard:
-            _lock_bounded(guard.fileno(), path)
-            save(self._state, replace(load_existing(self._state), roles=roles))
+        change(self._state, lambda venue: replace(venue, roles=roles))
 
     def gateways(self) -> int:
         return load_existing(self._state).gateways
@@ -130,12 +138,20 @@ def _parse(data: object) -> Venue:
         roles=_roles(_mapping(fields.get("roles"), "roles")),
         env=_text(fields, "env"),
         exchange=_text(fields, "exchange"),
+        webhooks=_webhooks(fields.get("webhooks", {})),
     )
+
+
+def _webhooks(data: object) -> Webhooks:
+    """Files of before there were any have none."""
+    fields = {"page": "", "ticket": ""} | dict(_mapping(data, "webhooks"))
+    return Webhooks(_text(fields, "page"), _text(fields, "ticket"))
 
 
 def _ports(fields: Mapping[str, object], slots: int) -> Ports:
     many = {name: _port_list(fields, name, slots) for name in ("gateway_http", "gateway_binary")}
-    one = {name: _integer(fields, name, 1, 65535) for name in Ports.__dataclass_fields__ if name not in many}
+    one = {name: _integer(fields, name, 1, 65535) for name in Ports.__dataclass_fields__ if name not in many and name != "probe"}
+    one["probe"] = _integer({"probe": 0, **fields}, "probe", 0, 65535)  # a folder from before there was a probe names no port of it
     return Ports(**one, **many)  # type: ignore[arg-type]
 
 

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from ops.conventions import Pool, Track
 from ops.errors import OpsError, Refused, Unavailable
 from ops.ports import Roles
-from ops.venue import decide, setup
+from ops.venue import decide, monitoring, setup, webhooks
 from ops.venue.decide import Part
-from ops.venue.files import load, save
+from ops.venue.files import change, load, save
 from ops.venue.model import Crew, Progress, Request, Site, UpReport, Venue
 
 POLL_S = 0.05
@@ -24,7 +25,7 @@ _RUNS = ("STARTING", "RUNNING", "BACKOFF")
 
 
 def up(site: Site, request: Request, progress: Progress) -> UpReport:
-    """The venue runs and every part answers. Starts what is down; a venue that is up is left as it is.
+    """The venue runs and every part answers. Starts what is down; of a venue that is up, only rules and webhooks may change.
 
     Raises UsageError (bad request, something not installed, damaged file), Refused (port taken, another shape runs) or
     Unavailable (a part did not become ready in time: the end of its log is in the message).
@@ -36,12 +37,14 @@ def up(site: Site, request: Request, progress: Progress) -> UpReport:
         venue = load(site.layout.state)
         if venue is not None and site.supervisor.alive():
             decide.refuse_change(venue, request)
-            notes: tuple[str, ...] = ()
+            venue, changed, notes = _taught(site, request, venue)
         else:
             venue, notes = _boot(site, request, venue)
+            changed = {}
         crew = site.crew(venue)
         started = _start_missing(site, venue, crew)
         _await_ready(site, venue, began_s, request.timeout_s, progress)
+        notes = (*notes, *monitoring.reload_changed(site, venue, changed))
     return UpReport(venue, started, site.clock.monotonic_s() - began_s, notes)
 
 
@@ -52,8 +55,26 @@ def plan(site: Site, request: Request) -> tuple[Venue, bool]:
     old = load(site.layout.state)
     if old is not None and site.supervisor.alive():
         decide.refuse_change(old, request)
-        return old, True
-    return _shape(site, request, old), False
+        venue, runs = replace(old, webhooks=webhooks.asked(old.webhooks, request)), True
+    else:
+        venue, runs = _shape(site, request, old), False
+    _gathered(site, venue)
+    return venue, runs
+
+
+def _gathered(site: Site, venue: Venue) -> tuple[monitoring.Files, tuple[str, ...]]:
+    files = monitoring.gather(venue, site.layout, site.alerts(), site.slo())
+    others = ", ".join(files.foreign)
+    return files, (f"rules of {others} are loaded too: the venue's Prometheus scrapes {venue.exchange} only",) if others else ()
+
+
+def _taught(site: Site, request: Request, venue: Venue) -> tuple[Venue, dict[Path, str | None], tuple[str, ...]]:
+    """A venue that runs, with rules and webhooks as they are wanted now: itself, what the changed files said before, notes."""
+    asked = webhooks.asked(venue.webhooks, request)
+    files, notes = _gathered(site, replace(venue, webhooks=asked))
+    if asked != venue.webhooks:  # beside the present roles, which a release may change meanwhile
+        venue = change(site.layout.state, lambda now: replace(now, webhooks=asked))
+    return venue, monitoring.write(site.layout, files), notes
 
 
 def _boot(site: Site, request: Request, old: Venue | None) -> tuple[Venue, tuple[str, ...]]:
@@ -64,13 +85,14 @@ def _boot(site: Site, request: Request, old: Venue | None) -> tuple[Venue, tuple
     venue, notes = _without_lost_release(site, _shape(site, request, old))
     _refuse_taken_port(site, venue)
     setup.make_once(site.layout)
-    setup.write_monitoring(venue, site.layout, site.alerts())
+    files, more = _gathered(site, venue)
+    monitoring.write(site.layout, files)
     save(site.layout.state, venue)
     crew = site.crew(venue)
     crew.splitter.settle(venue.roles.stable)
     crew.pools.prepare(venue.roles.versions)
     site.supervisor.boot()
-    return venue, notes
+    return venue, (*notes, *more)
 
 
 def _await_ports(site: Site, old: Venue) -> None:
@@ -85,8 +107,9 @@ def _shape(site: Site, request: Request, old: Venue | None) -> Venue:
     version = request.version or (old.roles.stable_version if old else site.own_version)
     site.releases.get(version)
     if old is None:
-        return decide.new_venue(request, site.layout.state, version, free)
-    shaped = decide.resized(old, request, site.layout.state, free)
+        venue = decide.new_venue(request, site.layout.state, version, free)
+        return replace(venue, webhooks=webhooks.asked(venue.webhooks, request))
+    shaped = replace(decide.resized(old, request, site.layout.state, free), webhooks=webhooks.asked(old.webhooks, request))
     return replace(shaped, roles=Roles(old.roles.stable, {**old.roles.versions, old.roles.stable: version}))
 
 
@@ -114,7 +137,7 @@ def _start_missing(site: Site, venue: Venue, crew: Crew) -> tuple[str, ...]:
     """Everything that should run and does not is started, the core first, without waiting in between."""
     roles = venue.roles
     before = {program.name for program in site.supervisor.programs() if program.state in _RUNS}
-    for name in decide.helpers():
+    for name in venue.helpers():
         if name not in before:
             site.supervisor.start(name)
     if set(crew.pools.wanted(roles.stable)) != set(venue.names(roles.stable)) or not set(venue.names(roles.stable)) <= before:
@@ -124,7 +147,7 @@ def _start_missing(site: Site, venue: Venue, crew: Crew) -> tuple[str, ...]:
         site.supervisor.start(name)
     if not before:
         crew.targets.label(_tracks(roles, bool(other)))
-    return tuple(name for name in (*decide.helpers(), *venue.names(roles.stable), *other) if name not in before)
+    return tuple(name for name in (*venue.helpers(), *venue.names(roles.stable), *other) if name not in before)
 
 
 def _tracks(roles: Roles, other_runs: bool) -> Mapping[Pool, tuple[Track, str]]:
@@ -134,7 +157,7 @@ def _tracks(roles: Roles, other_runs: bool) -> Mapping[Pool, tuple[Track, str]]:
 
 def _await_ready(site: Site, venue: Venue, began_s: float, timeout_s: float, progress: Progress) -> None:
     """Users can be served: all helpers, and every gateway of the stable pool."""
-    waiting = decide.parts(venue, (*decide.helpers(), *venue.names(venue.roles.stable)))
+    waiting = decide.parts(venue, (*venue.helpers(), *venue.names(venue.roles.stable)))
     with ThreadPoolExecutor(max_workers=len(waiting)) as workers:
         while waiting:
             states = {program.name: program.state for program in site.supervisor.programs()}

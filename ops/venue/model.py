@@ -6,18 +6,19 @@ Layout of the state folder (mode 0700):
     venue.json            what this venue is: ports, size, roles of the pools (files.py)
     slots.json            which release each pool's processes run, and how many of them
     keys.yaml demo.key    mode 0600; made once
+    probe.key probe.note  mode 0600; the desk probe's key, and the id of the order that it may have open
     link.key              mode 0600; made once: what a gateway shows the core before it is heard
     instruments.yaml      copied once
     log/                  the core's order log; never deleted without --purge
     output/NAME.log       what each process prints
     run/                  unix sockets, pid files
-    haproxy/ prometheus/ alertmanager/ supervisord.conf      written by opsctl, from templates
+    haproxy/ prometheus/ alertmanager/ supervisord.conf      written by opsctl, from templates; prometheus/rules: copies of the declared
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -29,7 +30,8 @@ MAX_GATEWAYS = 16
 """Per pool. Keeps every change of weights inside one batch of HAProxy's 16 kB command buffer."""
 MAX_SOCKET_PATH = 107
 """Bytes of a unix socket's path on Linux."""
-CORE, HAPROXY, PROMETHEUS, ALERTMANAGER, SUPERVISORD = "core", "haproxy", "prometheus", "alertmanager", "supervisord"
+CORE, HAPROXY, PROBE, PROMETHEUS, ALERTMANAGER = "core", "haproxy", "probe", "prometheus", "alertmanager"
+SUPERVISORD = "supervisord"
 DEFAULT_HTTP_PORT = 8080
 
 
@@ -46,14 +48,24 @@ class Ports:
     alertmanager: int
     gateway_http: tuple[int, ...]
     gateway_binary: tuple[int, ...]
+    probe: int = 0
+    """0: a venue whose last start was by an opsctl that knew no probe. It has none until its next start."""
 
     def inner(self) -> tuple[int, ...]:
         """All but the public HTTP port."""
         one = (self.binary, self.core_link, self.core_admin, self.haproxy_metrics, self.prometheus, self.alertmanager)
-        return (*one, *self.gateway_http, *self.gateway_binary)
+        return (*one, *((self.probe,) if self.probe else ()), *self.gateway_http, *self.gateway_binary)
 
     def all(self) -> tuple[int, ...]:
         return (self.http, *self.inner())
+
+
+@dataclass(frozen=True, slots=True)
+class Webhooks:
+    """Where Alertmanager sends pages and tickets; "" keeps and shows them only. May hold credentials: print `webhooks.masked` of them."""
+
+    page: str = ""
+    ticket: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +77,7 @@ class Venue:
     roles: Roles
     env: str = "local"
     exchange: str = "XDEMO"
+    webhooks: Webhooks = field(default=Webhooks(), repr=False)
 
     def names(self, pool: Pool) -> tuple[str, ...]:
         first = 1 if pool is Pool.BLUE else self.gateways + 1
@@ -79,7 +92,12 @@ class Venue:
     def programs(self) -> tuple[str, ...]:
         """Every program there is, in the order of `opsctl status`."""
         gateways = (*self.names(Pool.BLUE), *self.names(Pool.GREEN))
-        return (CORE, *gateways, HAPROXY, PROMETHEUS, ALERTMANAGER, GUARDIAN)
+        core, *others = self.helpers()
+        return (core, *gateways, *others)
+
+    def helpers(self) -> tuple[str, ...]:
+        """The programs besides the gateways, in the order of starting."""
+        return (CORE, HAPROXY, *((PROBE,) if self.ports.probe else ()), PROMETHEUS, ALERTMANAGER, GUARDIAN)
 
 
 def _index(name: str) -> int:
@@ -115,6 +133,14 @@ class Layout:
     @property
     def demo_key(self) -> Path:
         return self.state / "demo.key"
+
+    @property
+    def probe_key(self) -> Path:
+        return self.state / "probe.key"
+
+    @property
+    def probe_note(self) -> Path:
+        return self.state / "probe.note"
 
     @property
     def instruments(self) -> Path:
@@ -157,6 +183,10 @@ class Layout:
         return self.state / "prometheus"
 
     @property
+    def rules(self) -> Path:
+        return self.prometheus / "rules"
+
+    @property
     def targets(self) -> Path:
         return self.prometheus / "targets.json"
 
@@ -166,9 +196,10 @@ class Layout:
 
     def own(self) -> tuple[Path, ...]:
         """Everything that opsctl makes here, for --purge: nothing else in the folder is touched."""
-        named = ("venue.json", "venue.json.lock", "slots.json", "keys.yaml", "keys.yaml.lock", "demo.key", "link.key", "instruments.yaml")
+        named = ("venue.json", "venue.json.lock", "slots.json", "keys.yaml", "keys.yaml.lock", "instruments.yaml")
+        keys = ("demo.key", "link.key", "probe.key", "probe.note")
         files = ("supervisord.conf", "journal.db", "journal.db-journal", "releases", "haproxy", "prometheus", "alertmanager")
-        return tuple(self.state / name for name in (*named, *files, "output", "run", "log"))
+        return tuple(self.state / name for name in (*named, *keys, *files, "output", "run", "log"))
 
     def output_of(self, name: str) -> Path:
         return self.output / f"{name}.log"
@@ -176,7 +207,7 @@ class Layout:
     def folders(self) -> tuple[Path, ...]:
         return (
             self.state, self.order_log, self.output, self.lock.parent, self.haproxy_config.parent, self.haproxy_errors,
-            self.prometheus, self.alertmanager,
+            self.prometheus, self.rules, self.alertmanager,
         )  # fmt: skip
 
 
@@ -229,6 +260,9 @@ class Supervisor(Protocol):
 
     def stop(self, names: Sequence[str]) -> None:
         """All at once; returns when they ended (SIGTERM, then SIGKILL). Names unknown or not running are passed over."""
+
+    def reread(self, name: str) -> None:
+        """Have that program read its files again (SIGHUP); returns before it did."""
 
     def shutdown(self) -> None:
         """End it and everything it left; returns when all are gone. Idempotent."""
@@ -295,6 +329,8 @@ class Site:
     crew: Callable[[Venue], Crew]
     alerts: Callable[[], Path]
     """Folder of the alert rules. Raises UsageError when it is named and not there: `down` does not ask."""
+    slo: Callable[[], Path]
+    """Folder of the SLOs, with what was generated from them. Raises like `alerts`."""
     own_version: str
     """The release that a new venue runs unless told otherwise."""
 
@@ -307,6 +343,9 @@ class Request:
     http_port: int | None = None
     version: str | None = None
     timeout_s: float = 30.0
+    page_webhook: str | None = None
+    """A URL; "none" takes it away."""
+    ticket_webhook: str | None = None
 
 
 Progress = Callable[[str, float], None]

@@ -95,7 +95,7 @@ def _programs(site: Site, venue: Venue, crew: Crew, problems: list[str]) -> tupl
         left = site.supervisor.leftovers()
         more = f"; {len(left)} processes run on without it" if left else ""
         problems.append(f"the supervisor does not run{more}: opsctl up")
-    wanted = {*decide.helpers(), *(name for pool in Pool for name in crew.pools.wanted(pool))}
+    wanted = {*venue.helpers(), *(name for pool in Pool for name in crew.pools.wanted(pool))}
     pool_of = {name: pool for pool in Pool for name in venue.names(pool)}
     crashes, now_s = site.supervisor.crashes(), site.clock.wall_s()
     rows = []

@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from engine.config import VenueError, default_instruments_path
-from engine.keys import new_key, save_keys
+from engine.conventions import TEST_SYMBOL
+from engine.keys import MAX_KEYS, keys_lock, load_keys, new_key, save_keys
 from ops import render
 from ops.conventions import Pool
-from ops.errors import Refused, Unavailable, UsageError
+from ops.errors import Refused, Unavailable
 from ops.ports import Releases
 from ops.venue.decide import plan_processes
 from ops.venue.files import write_durably
@@ -21,6 +22,11 @@ from ops.venue.model import Layout, Tools, Venue
 
 DEMO_KEY_ID, DEMO_FIRM, DEMO_RATE_PER_S = "demo", 1, 100_000
 """The demo key may load the venue as far as the machine goes; real keys get the default rate."""
+PROBE_KEY_ID, PROBE_FIRM, PROBE_RATE_PER_S = "probe", 2**32 - 1, 50
+"""The desk probe's: a firm of its own, the last there can be, so that no member's orders are within its reach."""
+TEST_INSTRUMENT = f"""# Nobody's business: the desk probe's orders rest in this book only.
+- {{symbol: {TEST_SYMBOL}, tick_size: "0.01", max_quantity: 1000000}}
+"""
 
 
 @contextmanager
@@ -43,18 +49,33 @@ def sole(layout: Layout) -> Iterator[None]:
 
 
 def make_once(layout: Layout) -> None:
-    """The demo key and its ring, the instruments: made when they are not there, never replaced. Raises Unavailable."""
+    """Keys and the instruments: made when they are not there, never replaced. Raises Unavailable."""
     try:
         if not layout.keys.exists():
             token, entry = new_key(DEMO_KEY_ID, DEMO_FIRM, rate_per_s=DEMO_RATE_PER_S)
             write_durably(layout.demo_key, token + "\n")
             save_keys(layout.keys, [entry])
+        _make_probe_key(layout)
         if not layout.link_key.exists():
             write_durably(layout.link_key, secrets.token_urlsafe(32) + "\n")
     except VenueError as error:
         raise Unavailable(error.message, hint=error.hint) from error
     if not layout.instruments.exists():
-        write_durably(layout.instruments, default_instruments_path().read_text(encoding="utf-8"))
+        write_durably(layout.instruments, default_instruments_path().read_text(encoding="utf-8") + TEST_INSTRUMENT)
+
+
+def _make_probe_key(layout: Layout) -> None:
+    """Ring and token belong together: when either is missing both are made anew. Members' keys stay as they are."""
+    with keys_lock(layout.keys):
+        known = load_keys(layout.keys).entries
+        others = tuple(entry for entry in known if entry.id != PROBE_KEY_ID)
+        if len(others) < len(known) and layout.probe_key.exists():
+            return
+        if len(others) >= MAX_KEYS:
+            raise VenueError(f"{layout.keys} has no room for the probe's key", hint=f"remove one of its {MAX_KEYS} keys")
+        token, entry = new_key(PROBE_KEY_ID, PROBE_FIRM, ("trade",), PROBE_RATE_PER_S)
+        write_durably(layout.probe_key, token + "\n")
+        save_keys(layout.keys, (*others, entry))
 
 
 def supervisor_text(
@@ -66,16 +87,3 @@ def supervisor_text(
     here = (("PYTHONPATH", str(Path(render.__file__).resolve().parent.parent)),)
     processes = plan_processes(venue, layout, tools, commands, environment=here)
     return render.supervisord_conf(processes, layout.supervisor_socket, layout.supervisor_pid, layout.output, files_soft_limit)
-
-
-def write_monitoring(venue: Venue, layout: Layout, alerts: Path) -> None:
-    """prometheus.yml and alertmanager.yml. Raises UsageError when there is no alert rule: silence must not look like health."""
-    rule_files = sorted(alerts.glob("*.yaml"))
-    if not rule_files:
-        raise UsageError(f"{alerts} holds no alert rules (*.yaml)", hint="a venue without alerts is not started; name their folder")
-    text = render.render(
-        "prometheus.yml.j2",
-        rule_files=rule_files, targets=layout.targets, ports=venue.ports, env=venue.env, exchange=venue.exchange,
-    )  # fmt: skip
-    write_durably(layout.prometheus / "prometheus.yml", text)
-    write_durably(layout.alertmanager / "alertmanager.yml", render.render("alertmanager.yml.j2"))

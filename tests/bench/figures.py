@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-PARTS = ("cli", "venue", "gateway", "core", "split", "deploy", "demo")
+PARTS = ("cli", "venue", "gateway", "core", "split", "deploy", "slo", "demo")
 BY_DEFAULT = PARTS[:-1]
 """The demo takes minutes by itself: ONLY=demo."""
-LIMIT_S = {"cli": 30, "venue": 90, "gateway": 150, "core": 120, "split": 120, "deploy": 420, "demo": 900}
+LIMIT_S = {"cli": 30, "venue": 90, "gateway": 150, "core": 120, "split": 120, "deploy": 420, "slo": 1500, "demo": 900}
 """A part that is not over by then is ended; what it did not measure is an error row. Building releases has a limit of its own."""
 
 
@@ -23,6 +23,8 @@ class Figure:
     at_least: bool = False
     later: bool = False
     peer: str | None = None
+    asked: str = ""
+    """The environment variable that asks for it; '' for always."""
 
 
 FIGURES = (
@@ -51,5 +53,22 @@ FIGURES = (
     Figure("deploy", "back-zero", "`opsctl rollback` to its weight 0 read back", "s", 2, peer="Argo Rollouts 93, Flagger 85"),
     Figure("deploy", "failed-promotion", "failed requests caused by promotions", "requests", 0),
     Figure("deploy", "failed-rollback", "failed requests caused by a person's rollback of a good release", "requests", 0),
+    Figure("slo", "generate-one", "`opsctl slo generate`, 1 SLO, whole process", "CPU s", 0.18, peer="Sloth 0.18"),
+    Figure("slo", "generate-many", "`opsctl slo generate`, 1,000 SLOs, whole process", "CPU s", 0.8, peer="Sloth 0.80"),
+    Figure("slo", "generate-mib", "the same, peak of memory", "MiB", 100, peer="Sloth 102"),
+    Figure("slo", "check", "`promtool check rules` over 1,000 SLOs", "CPU s", 0.1, peer="Sloth 1.3"),
+    Figure("slo", "test", "`promtool test rules` over 1,000 SLOs, ten minutes", "CPU s", 2, peer="Sloth 28"),
+    Figure("slo", "pages-median", "total outage in zone 1 to page at the webhook, median", "s", 30, peer="Sloth 68-98"),
+    Figure("slo", "pages-worst", "total outage in zone 1 to page at the webhook, worst", "s", 45, peer="Sloth 78-108"),
+    Figure("slo", "pages-tenth", "10 % errors at 1/s, to page, worst", "s", 60, peer="Sloth 539"),
+    Figure("slo", "pages-dead", "exporter dies in zone 1, to page, worst", "s", 60, peer="Sloth: never"),
+    Figure("slo", "pages-false", "pages for a one-second burst and for 1 failure of 3 at night", "pages", 0, peer="Sloth pages both"),
+    Figure("slo", "cpu", "Prometheus' CPU a minute per SLO, 100 SLOs in session", "ms", 1.5, peer="Sloth 108"),
+    Figure("slo", "samples", "samples read a minute per SLO", "samples", 15_000, peer="Sloth 851,206"),
+    Figure("slo", "series", "recorded series per SLO", "series", 16, peer="Sloth 15"),
+    Figure("slo", "rules", "rules per SLO, 100 SLOs, all shared ones included", "rules", 2, peer="Sloth 17"),
+    Figure("slo", "sloth-one", "Sloth, 1 SLO, this machine", "CPU s", asked="PEERS"),
+    Figure("slo", "sloth-many", "Sloth, 1,000 SLOs, this machine", "CPU s", asked="PEERS"),
+    Figure("slo", "sloth-check", "`promtool check rules` over Sloth's 1,000, this machine", "CPU s", asked="PEERS"),
     Figure("demo", "second", "`make demo`, not the first run", "s", 150),
 )

@@ -33,7 +33,7 @@ from ops.conventions import Pool
 from ops.errors import OpsError, TrafficUnavailable
 from ops.ports import Event
 from ops.venue.files import load_existing
-from ops.venue.model import Layout, Venue
+from ops.venue.model import PROBE, Layout, Venue
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
@@ -231,6 +231,15 @@ class Bed:
             yield
         finally:
             os.kill(pid, signal.SIGCONT)
+
+    @contextmanager
+    def silence(self) -> Iterator[None]:
+        """No request but the test's own: the desk probe does not run."""
+        self.supervisor.stop([PROBE])
+        try:
+            yield
+        finally:
+            self.supervisor.start(PROBE)
 
     def sees(self, track: str) -> set[str]:
         """Versions of the gateways that the venue's Prometheus scrapes now under that track."""

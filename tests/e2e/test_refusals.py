@@ -123,7 +123,8 @@ def test_rollback_with_nothing_to_go_back_to(bed: Bed) -> None:
 
 
 def test_a_release_without_traffic_goes_back_and_says_that_nobody_asked(bed: Bed) -> None:
-    done = bed.deploy(GOOD, pipeline(bed.folder, "50%", "100%", blind_after="3s")).end()
+    with bed.silence():
+        done = bed.deploy(GOOD, pipeline(bed.folder, "50%", "100%", blind_after="3s")).end()
     assert done.code == 4, done
     assert "the canary served no request in this step" in done.data["reason"]
 

@@ -43,9 +43,10 @@ def ask(bed: Bed, requests: int) -> None:
 def test_a_thousandth_is_exact_by_haproxys_own_counters(bed: Bed) -> None:
     running = bed.deploy(GOOD, pipeline(bed.folder, "100%", per_step=HOLD), "--canary", "0.1%")
     bed.canary_at(running, PER_MILLE)
-    before = bed.served()
-    ask(bed, 3000)
-    served = {name: count - before[name] for name, count in bed.served().items()}
+    with bed.silence():
+        before = bed.served()
+        ask(bed, 3000)
+        served = {name: count - before[name] for name, count in bed.served().items()}
     stable, canary = (bed.venue.names(pool) for pool in (bed.venue.roles.stable, bed.venue.roles.stable.other))
     assert sum(served[name] for name in canary) == 3, served
     assert sum(served[name] for name in stable) == 2997, served
@@ -59,15 +60,16 @@ def test_a_thousandth_is_exact_by_haproxys_own_counters(bed: Bed) -> None:
 
 
 def test_a_dry_run_changes_nothing_and_says_what_would_be_done(bed: Bed) -> None:
-    before = (bed.events(), bed.weights(), files(bed), bed.status()["pools"])
-    done = bed.opsctl("deploy", GOOD, "--canary", "0.1%", "--dry-run", "--output", "json")
-    assert (done.data["version"], done.data["stable_version"]) == (GOOD, FIRST)
-    assert done.data["steps"][0] == {"share": 0.001, "processes": 1}
-    assert done.data["steps"][-1] == {"share": 1.0, "processes": 4}
-    text = bed.opsctl("deploy", GOOD, "--canary", "0.1%", "--dry-run")
-    assert f"would ship {GOOD} over {FIRST}" in text.out
-    assert "there is no version before" in bed.opsctl("rollback", "--dry-run", code=5).err, "as the command itself would say"
-    assert (bed.events(), bed.weights(), files(bed), bed.status()["pools"]) == before
+    with bed.silence():
+        before = (bed.events(), bed.weights(), files(bed), bed.status()["pools"])
+        done = bed.opsctl("deploy", GOOD, "--canary", "0.1%", "--dry-run", "--output", "json")
+        assert (done.data["version"], done.data["stable_version"]) == (GOOD, FIRST)
+        assert done.data["steps"][0] == {"share": 0.001, "processes": 1}
+        assert done.data["steps"][-1] == {"share": 1.0, "processes": 4}
+        text = bed.opsctl("deploy", GOOD, "--canary", "0.1%", "--dry-run")
+        assert f"would ship {GOOD} over {FIRST}" in text.out
+        assert "there is no version before" in bed.opsctl("rollback", "--dry-run", code=5).err, "as the command itself would say"
+        assert (bed.events(), bed.weights(), files(bed), bed.status()["pools"]) == before
 
 
 def files(bed: Bed) -> dict[str, bytes]:

@@ -9,6 +9,7 @@ from venue_parts import FakeCore, running_gateway
 from engine import conventions
 from engine.core.metrics import registry
 from engine.gateway.errors import ERROR_CODES
+from engine.probe.metrics import ProbeMetrics
 
 DOCS = Path(__file__).parents[2] / "docs"
 API = (DOCS / "api.md").read_text()
@@ -43,6 +44,8 @@ async def test_what_the_processes_show_is_what_is_documented(keys):
     labels = {name: set(re.findall(r"`(\w+)`", cell)) for name, _, cell, _ in rows}
     async with FakeCore() as fake, running_gateway(fake.port, keys.path) as gateway:
         shown = {"gateway": list(gateway.metrics._registry.collect()), "core": list(registry(lambda: STATS).collect())}
+    shown["probe"] = list(ProbeMetrics(1.0, lambda: 0.0)._registry.collect())
+    assert {name for name, _, _ in documented} == set(NAMES)
     for where, families in shown.items():
         for family in families:
             name = family.name + ("_total" if family.type == "counter" else "")

@@ -20,7 +20,8 @@ from engine.keys import new_key, save_keys
 from engine.logs import JsonLog
 
 DEADLINE_S = 15.0
-INSTRUMENTS = load_instruments(default_instruments_path())
+PACKAGED = default_instruments_path()
+INSTRUMENTS = load_instruments(PACKAGED)
 DIGEST = instruments_digest(INSTRUMENTS)
 
 
@@ -169,10 +170,12 @@ def free_port():
 
 
 @contextlib.asynccontextmanager
-async def running_gateway(core_port, keys_path, log=None, max_requests=1024, wait_for_link=True, notice_s=0, **options):
+async def running_gateway(
+    core_port, keys_path, log=None, max_requests=1024, wait_for_link=True, notice_s=0, instruments=PACKAGED, **options
+):
     """A gateway in this event loop. It leaves without notice, so that tests need not wait for it."""
     options |= {"max_requests": max_requests, "notice_s": notice_s}
-    settings = GatewaySettings("gateway-t", "127.0.0.1", core_port, keys_path, default_instruments_path(), **options)
+    settings = GatewaySettings("gateway-t", "127.0.0.1", core_port, keys_path, instruments, **options)
     gateway = Gateway(settings, JsonLog(stream=log or LogLines()))
     await gateway.start()
     try:
@@ -184,11 +187,15 @@ async def running_gateway(core_port, keys_path, log=None, max_requests=1024, wai
 
 
 class FakeCore:
-    """Speaks the core's end of the link as a test wants it: it welcomes, remembers requests, and answers only when told."""
+    """Speaks the core's end of the link as a test wants it: it welcomes, remembers requests, and answers only when told.
 
-    def __init__(self, epoch=1, welcome=True, digest=DIGEST) -> None:
-        self.epoch, self.welcome, self.digest = epoch, welcome, digest
+    The gateway's own asks (reads without levels) are counted apart; they are answered while `fresh` says so.
+    """
+
+    def __init__(self, epoch=1, welcome=True, digest=DIGEST, fresh=False) -> None:
+        self.epoch, self.welcome, self.digest, self.fresh = epoch, welcome, digest, fresh
         self.requests = []
+        self.asks = 0
         self.writers = []
         self.port = 0
         self._server = None
@@ -221,6 +228,10 @@ class FakeCore:
                     if item[0] == "hello":
                         if self.welcome:
                             writer.write(_core.encode_welcome(self.epoch, 0, self.digest))
+                    elif item[0] == "depth_request" and item[3] == 0:
+                        self.asks += 1
+                        if self.fresh:
+                            writer.write(_core.encode_depth(item[1], 0, [], [], None))
                     else:
                         self.requests.append(item)
         writer.close()

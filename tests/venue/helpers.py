@@ -38,7 +38,7 @@ from ops.venue.setup import supervisor_text
 
 T = TypeVar("T")
 STANDIN = Path(__file__).with_name("standin_exchange.py")
-ALERTS = Path(__file__).parents[2] / "alerts"
+ALERTS, SLO = (Path(__file__).parents[2] / noun for noun in ("alerts", "slo"))
 HAPROXY = shutil.which("haproxy", path=os.environ.get("PATH", "") + ":/usr/sbin")
 
 
@@ -211,7 +211,7 @@ def standin_site(folder: Path, *versions: str, command: Path | None = None) -> S
     def conf_text(venue: Venue, tools: Callable[[], Tools], versions: Mapping[Pool, str]) -> str:
         return supervisor_text(venue, layout, tools(), releases, versions, files_soft_limit())
 
-    return Site(layout, daemon, host, releases, clock, tools, crew, lambda: ALERTS, own_version="1.0.0")
+    return Site(layout, daemon, host, releases, clock, tools, crew, lambda: ALERTS, lambda: SLO, own_version="1.0.0")
 
 
 @contextmanager

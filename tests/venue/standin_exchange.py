@@ -74,8 +74,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--as", dest="version", default="1.0.0")
     parser.add_argument("role")
-    for option in ("--name", "--core", "--keys", "--link-key", "--instruments", "--log-dir", "--ack-policy"):
-        parser.add_argument(option)
+    for option in ("name", "core", "keys", "link-key", "instruments", "log-dir", "ack-policy", "url", "key-file", "note"):
+        parser.add_argument(f"--{option}")
     for option in ("--http-port", "--binary-port", "--link-port", "--admin-port"):
         parser.add_argument(option, type=int)
     options = parser.parse_args()

@@ -11,10 +11,13 @@ import pytest
 import yaml
 
 from engine import conventions
+from ops.slo.model import Latency, Slo
+from ops.slo.parse import load_all
 
 ROOT = Path(__file__).parents[2]
 RULES = sorted((ROOT / "alerts").glob("*.yaml"))
 ALERTS = [rule for file in RULES for group in yaml.safe_load(file.read_text())["groups"] for rule in group["rules"]]
+SLOS = [slo for spec in load_all(ROOT / "slo") for slo in spec.slos]
 PROMTOOL = shutil.which("promtool")
 HAPROXY_SERIES = {"haproxy_backend_active_servers", "haproxy_server_check_up_down_total"}
 """Checked against a running HAProxy in test_monitoring.py."""
@@ -35,13 +38,43 @@ def test_an_alert_says_how_urgent_it_is_what_to_do_first_and_where_to_read_on(ru
     assert f"`{rule['alert']}`" in book.read_text()
 
 
-def test_every_runbook_belongs_to_an_alert_and_its_links_lead_somewhere() -> None:
-    named = {rule["annotations"]["runbook"] for rule in ALERTS}
+@pytest.mark.parametrize("slo", SLOS, ids=lambda slo: slo.name)
+def test_an_slo_says_what_to_do_first_and_where_to_read_on(slo: Slo) -> None:
+    assert slo.first_action
+    book = ROOT / slo.runbook
+    assert book.is_file(), book
+    assert f"SLO: `{slo.name}`" in book.read_text()
+    assert f"`{slo.name}`" in (ROOT / "slo" / "README.md").read_text()
+
+
+def test_every_runbook_belongs_to_an_alert_or_an_slo_and_its_links_lead_somewhere() -> None:
+    named = {rule["annotations"]["runbook"] for rule in ALERTS} | {slo.runbook for slo in SLOS} | generated_runbooks()
     for book in (ROOT / "runbooks").glob("*.md"):
         text = book.read_text()
-        assert f"runbooks/{book.name}" in named or not text.count("Alert: "), book
+        assert f"runbooks/{book.name}" in named or not re.search(r"^(Alert|SLO): ", text, re.M), book
         for link in re.findall(r"\]\(([^)#]+\.md)", text):
             assert (book.parent / link).exists(), (book, link)
+
+
+def generated_runbooks() -> set[str]:
+    """Of the alerts that come with every spec: budget, calendar, coverage. Each has its own, and it is there."""
+    text = "".join(file.read_text() for file in (ROOT / "slo" / "generated").glob("*.rules.yaml"))
+    named = {name for name in re.findall(r"runbooks/[a-z-]+\.md", text)}
+    assert not [name for name in named if not (ROOT / name).is_file()]
+    return named
+
+
+@pytest.mark.parametrize("slo", SLOS, ids=lambda slo: slo.name)
+def test_an_slo_counts_only_series_that_somebody_exposes_with_the_bucket_it_needs(slo: Slo) -> None:
+    ours = {value for name, value in vars(conventions).items() if isinstance(value, str) and value.startswith("exchange_")}
+    for metric in re.findall(r"metric='(\w+)'", repr(slo.sli)):
+        assert metric in ours | HAPROXY_SERIES, metric
+    if isinstance(slo.sli, Latency):
+        buckets = {
+            conventions.ORDER_ACK_SECONDS: conventions.ORDER_ACK_BUCKETS_S,
+            conventions.MARKET_DATA_AGE_SECONDS: conventions.MARKET_DATA_AGE_BUCKETS_S,
+        }
+        assert float(slo.sli.threshold_s) in buckets[slo.sli.histogram.metric]
 
 
 @pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])

@@ -28,7 +28,7 @@ def venue(gateways: int = 2) -> Venue:
 def test_ports_are_free_distinct_and_outside_the_range_of_outgoing_connections(gateways: int, taken: set[int]) -> None:
     ports = decide.allot_ports(gateways, None, STATE, lambda port: port not in taken)
     inner = ports.inner()
-    assert len(set(ports.all())) == len(ports.all()) == 7 + 4 * gateways
+    assert len(set(ports.all())) == len(ports.all()) == 8 + 4 * gateways
     assert not taken & set(ports.all())
     assert all(15_000 <= port < 32_000 for port in inner)
 
@@ -80,6 +80,10 @@ def test_every_process_has_its_exact_command_and_no_secret() -> None:
         "--keys", "/tmp/v/keys.yaml", "--instruments", "/tmp/v/instruments.yaml", "--link-key", "/tmp/v/link.key",
     )  # fmt: skip
     assert specs["guardian"].argv == ("/py/bin/python", "-m", "ops.cli.main", "guardian", "--state", "/tmp/v")
+    assert specs["probe"].argv == (
+        "/py/bin/exchange", "probe", "--url", f"http://127.0.0.1:{p.http}", "--key-file", "/tmp/v/probe.key",
+        "--instruments", "/tmp/v/instruments.yaml", "--note", "/tmp/v/probe.note", "--admin-port", str(p.probe),
+    )  # fmt: skip
     assert not any("demo.key" in word for s in specs.values() for word in s.argv)
 
 
@@ -89,6 +93,19 @@ def test_everything_is_stopped_once_the_front_before_the_gateways_before_the_cor
     assert sorted(name for phase in phases for name in phase) == sorted(v.programs())
     place = {name: index for index, phase in enumerate(phases) for name in phase}
     assert place["guardian"] <= place["haproxy"] < place["gateway-1"] < place["core"]
+    assert place["probe"] < place["haproxy"], "it takes its order back through the front"
+
+
+def test_a_venue_without_a_port_for_the_probe_runs_without_it_and_gets_one_with_its_next_start() -> None:
+    old = venue()
+    old = replace(old, ports=replace(old.ports, probe=0))
+    assert "probe" not in (*old.programs(), *(name for phase in decide.stop_phases(old) for name in phase))
+    assert "probe" not in {s.name for s in decide.plan_processes(old, Layout(STATE), TOOLS, {Pool.BLUE: "/a", Pool.GREEN: "/a"})}
+    assert 0 not in old.ports.all()
+    new = decide.resized(old, Request(), STATE, lambda _port: True)
+    assert "probe" in new.programs()
+    assert replace(new.ports, probe=0) == old.ports, "nothing else moves"
+    assert new.ports.probe not in old.ports.all()
 
 
 @pytest.mark.parametrize(

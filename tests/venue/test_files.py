@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,14 @@ def test_no_venue_is_unavailable_with_the_next_step(tmp_path: Path) -> None:
         assert "opsctl up" in error.value.hint
 
 
+def test_a_folder_from_before_there_was_a_probe_is_loaded_without_one(tmp_path: Path) -> None:
+    save(tmp_path, venue())
+    data = json.loads((tmp_path / "venue.json").read_text())
+    del data["ports"]["probe"]
+    (tmp_path / "venue.json").write_text(json.dumps(data))
+    assert load_existing(tmp_path).ports == replace(venue().ports, probe=0)
+
+
 @pytest.mark.parametrize(
     ("place", "value", "named"),
     [
@@ -52,6 +61,7 @@ def test_no_venue_is_unavailable_with_the_next_step(tmp_path: Path) -> None:
         (("gateways",), True, "gateways"),
         (("ports",), None, "ports"),
         (("ports", "http"), "8080", "http"),
+        (("ports", "probe"), "9", "probe"),
         (("ports", "gateway_http"), [1, 2], "ports.gateway_http: expected 4"),
         (("ports", "gateway_binary", 1), 99_999, "gateway_binary"),
         (("roles", "stable"), "red", "roles.stable"),

@@ -8,13 +8,14 @@ import subprocess
 import urllib.parse
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from ops.adapters.local import http_get
 from ops.venue.files import load_existing
 from ops.venue.model import Site
-from venue.helpers import eventually, standin_venue
+from venue.helpers import SLO, eventually, standin_venue
 from venue.test_alerts import ALERTS, HAPROXY_SERIES
 
 pytestmark = pytest.mark.e2e
@@ -52,7 +53,10 @@ def test_its_own_checker_accepts_the_file(site: Site, words: tuple[str, ...]) ->
 
 
 def test_every_part_is_scraped_under_its_labels(site: Site) -> None:
-    eventually(lambda: len(query(site, "up == 1")) >= 4, "core, haproxy and two gateways are scraped", 20)
+    eventually(lambda: len(query(site, 'up{job="gateway"} == 1')) == 2, "two gateways are scraped", 20)
+    for job in ("core", "haproxy", "probe"):
+        one = f'up{{job="{job}",env="local",exchange="XDEMO"}} == 1'
+        eventually(partial(query, site, one), f"{job} is scraped", 20)
     gateways = [row["metric"] for row in query(site, 'up{job="gateway"}')]
     assert {m["gateway"] for m in gateways} == {"gateway-1", "gateway-2"}  # type: ignore[index]
     for metric in gateways:
@@ -69,8 +73,12 @@ def test_prometheus_runs_every_alert_and_knows_its_alertmanager(site: Site) -> N
     port = load_existing(site.layout.state).ports.prometheus
     rules = http_get(port, "/api/v1/rules", 5.0)
     assert rules is not None
-    loaded = {rule["name"] for group in json.loads(rules[2])["data"]["groups"] for rule in group["rules"]}
-    assert loaded == {rule["alert"] for rule in ALERTS}
+    groups = json.loads(rules[2])["data"]["groups"]
+    own = [group for group in groups if Path(group["file"]).name.startswith("alerts-")]
+    assert {rule["name"] for group in own for rule in group["rules"]} == {rule["alert"] for rule in ALERTS}
+    generated = {f"slo-{file.name}" for file in (SLO / "generated").glob("*.rules.yaml")}
+    assert generated
+    assert {Path(group["file"]).name for group in groups if group not in own} == generated
 
     def managers() -> bool:
         answer = http_get(port, "/api/v1/alertmanagers", 5.0)

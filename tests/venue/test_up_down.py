@@ -35,7 +35,7 @@ def pids(site: Site) -> dict[str, int]:
 def test_up_twice_starts_nothing_twice_and_down_twice_is_fine() -> None:
     with standin_venue() as site:
         before = pids(site)
-        assert set(before) == {"core", "gateway-1", "gateway-2", "haproxy", "prometheus", "alertmanager", "guardian"}
+        assert set(before) == {"core", "gateway-1", "gateway-2", "haproxy", "probe", "prometheus", "alertmanager", "guardian"}
         assert flow.up(site, Request(), quiet).started == ()
         assert pids(site) == before
         assert set(flow.down(site)) == set(before)
