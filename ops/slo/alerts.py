@@ -1,6 +1,6 @@
 """The alerts of a spec. Each is one rule for up to a hundred SLOs: `slo`, the SLO's groups, zone and hours are labels of what fires.
 
-Speeds: the spike looks at the last slice every 15 s and pages within 45 s of a total outage; burn rates over two windows, of which the
+Speeds: the spike looks at the last slice every 20 s and pages within 45 s of a total outage; burn rates over two windows, of which the
 short one ends the alert within its length after recovery; dollars weigh the zones by what a bad minute costs there. None has a `for`: a
 change of zone is a change of labels and would start it anew. Whoever is not to be woken in a zone is not: `severity` of the zone's
 terms is the most that an alert may be. Tickets keep firing until the hours in which they are delivered: else a night's would be gone.
@@ -23,8 +23,6 @@ from ops.slo.rulefile import Rule
 SLOS_PER_FILE = 100
 """Prometheus writes the texts of each firing alert anew at every evaluation: tables of 1,000 texts in an outage of 1,000 SLOs would take it
 longer than the interval. Fewer would make more rules, and promtool slower."""
-SERIES_SPIKE = "slo_policy:spike:ratio"
-"""Badness of a slice that pages, per policy and zone; only where a page is allowed."""
 MISSING_FOR_S = 60
 COVERAGE_AT_LEAST = Fraction(99, 100)
 COVERAGE_FOR_S = 4 * 3600
@@ -43,6 +41,12 @@ def series_of(spec: Spec) -> Callable[..., str]:
         return promql.selector(series, where, exchange=spec.exchange)
 
     return of
+
+
+def zone_slice(spec: Spec) -> str:
+    """The zone of the present slice, to be joined to others: one series, whatever happened. A Prometheus that was killed leaves no end
+    marks, and for five minutes shows the zone (or day) before and the one after: the newer one counts."""
+    return f"(topk by (exchange) (1, timestamp({series_of(spec)(c.SERIES_ZONE_SLICE)})) ^ 0)"
 
 
 def kept_s(spec: Spec) -> int:
@@ -89,8 +93,8 @@ def _spike(spec: Spec, slos: Sequence[Slo]) -> Rule:
     least = min(threshold for threshold in thresholds if threshold is not None)
     # The least threshold first: mostly nothing is left to be joined.
     return Rule(
-        f"({now} >= {promql.decimal(least)})\n* on (exchange) group_left (zone, hours) {of(c.SERIES_ZONE_SLICE)}\n"
-        f">= on (exchange, policy, zone) group_left () {of(SERIES_SPIKE)}",
+        f"({now} >= {promql.decimal(least)})\n* on (exchange) group_left (zone, hours) {zone_slice(spec)}\n"
+        f">= on (exchange, policy, zone) group_left () {of(c.SERIES_SPIKE)}",
         alert="SloSpike",
         labels=_labels(tier.severity, tier.name),
         annotations={
@@ -148,7 +152,7 @@ def _burn_rule(spec: Spec, slos: Sequence[Slo], tier: Tier, severity: Severity, 
     of = series_of(spec)
     long, short = promql.name_of(tier.long_s), promql.name_of(tier.short_s)
     return Rule(
-        f"({_both_burn(spec, slos, tier)})\n* on (exchange, hours) group_left (zone) {of(c.SERIES_ZONE_SLICE)}\n"
+        f"({_both_burn(spec, slos, tier)})\n* on (exchange, hours) group_left (zone) {zone_slice(spec)}\n"
         f"and on (exchange, policy, zone) {of(c.SERIES_SEVERITY, where)}",
         alert=f"Slo{tier.name.replace('-', ' ').title().replace(' ', '')}Burn",
         labels=_labels(severity, tier.name),
@@ -222,7 +226,7 @@ def _loss(spec: Spec) -> Iterator[Rule]:
             continue
         where = f'policy="{DEFAULT_POLICY}",severity="{severity}"'
         yield Rule(
-            f"({burnt})\n* on (exchange, hours) group_left (zone) {of(c.SERIES_ZONE_SLICE)}\n"
+            f"({burnt})\n* on (exchange, hours) group_left (zone) {zone_slice(spec)}\n"
             f"and on (exchange, zone) {of(c.SERIES_SEVERITY, where)}",
             alert="PnlBudgetFastBurn",
             labels={c.LABEL_SLO: VENUE_SLO, **_labels(severity, BUDGET_TIER)},

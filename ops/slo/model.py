@@ -18,6 +18,11 @@ VENUE_SLO = "venue"
 """The name of the SLO that no spec declares: per slice the worst of all others, each weighed by its cost share. Money is counted on it, so
 that one outage seen by five SLOs is paid for once."""
 DEFAULT_POLICY = "default"
+SLI_INTERVAL_S = 20
+"""How often the last slice is judged. With scrapes of 15 s a total outage pages within 2 + 15 + 20 s; a divisor of the minute, so that the
+slices, which are every third of these, follow one another without gap or overlap. Judging is what costs: 15 s would cost a third more."""
+WINDOW_INTERVAL_S = 60
+"""How often windows are summed: one evaluation is one slice."""
 
 
 class Severity(StrEnum):

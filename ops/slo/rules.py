@@ -2,8 +2,9 @@
 
     clock.rules.yaml             the clock, in a file of its own so that tests can put a date in its place; shared by all venues
     xdemo-calendar.rules.yaml    local time, zones, days (zones.py)
-    xdemo-sli-NN.rules.yaml      every 15 s: badness of the last slice of 25 SLOs, then the spike alert on it
-    xdemo-slo.rules.yaml         every minute: slices, burn rates, dollars; every five: days, month, budget; alerts on the venue's money
+    xdemo-sli-NN.rules.yaml      every 20 s: badness of the last slice of 25 SLOs, then the spike alert on it
+    xdemo-slo.rules.yaml         every 20 s: the policies; every minute: slices, burn rates, dollars; every five: days, month, budget;
+                                 alerts on the venue's money
     xdemo-burn-NN.rules.yaml     every 30 s: the burn-rate alerts of a hundred SLOs (in one file promtool would call rules
                                  of one name and equal labels a mistake)
 
@@ -20,18 +21,14 @@ from fractions import Fraction
 
 from ops import conventions as c
 from ops.slo import alerts, promql, sli, zones
-from ops.slo.model import DEFAULT_POLICY, VENUE_SLO, Policy, Slo, Spec, Terms
+from ops.slo.model import DEFAULT_POLICY, SLI_INTERVAL_S, VENUE_SLO, WINDOW_INTERVAL_S, Policy, Slo, Spec, Terms
 from ops.slo.rulefile import Group, Rule, RuleFile
 
 CLOCK_FILE = "clock.rules.yaml"
 SLOS_PER_FILE = 25
 POLICIES_PER_RULE = 25
-SLI_INTERVAL_S = 15
-"""With scrapes of 15 s, a total outage is seen 30 s after it began at the latest."""
 BURN_INTERVAL_S = 30
 """More often than the windows, so that little is added to their age."""
-WINDOW_INTERVAL_S = 60
-"""One evaluation is one slice."""
 MONTH_INTERVAL_S = 300
 """No more than Prometheus looks back, so that a step of `STEP` always finds a sample."""
 DAY_REACH_S = 60 * 3600
@@ -48,7 +45,7 @@ def rule_files(spec: Spec, version: str = "") -> tuple[RuleFile, ...]:
         RuleFile(CLOCK_FILE, zones.clock_groups()),
         RuleFile(f"{name}-calendar.rules.yaml", calendar),
         *(RuleFile(f"{name}-sli-{n:02}.rules.yaml", (sli_group(spec, slos, n),)) for n, slos in _shards(spec, SLOS_PER_FILE)),
-        RuleFile(f"{name}-slo.rules.yaml", (windows_group(spec), month_group(spec, version))),
+        RuleFile(f"{name}-slo.rules.yaml", (policies_group(spec), windows_group(spec), month_group(spec, version))),
         *(RuleFile(f"{name}-burn-{n:02}.rules.yaml", (burn_group(spec, slos, n),)) for n, slos in _shards(spec, alerts.SLOS_PER_FILE)),
     )
 
@@ -72,9 +69,14 @@ def sli_group(spec: Spec, slos: tuple[Slo, ...], number: int) -> Group:
     return Group(f"{spec.exchange.lower()}-sli-{number:02}", SLI_INTERVAL_S, (*recorded, *alerts.at_once(spec, slos)))
 
 
+def policies_group(spec: Spec) -> Group:
+    """Constants. As often as the SLIs, so that the first slice after a start has something to be compared with."""
+    return Group(f"slo-{spec.exchange.lower()}-policies", SLI_INTERVAL_S, tuple(_constants(spec)))
+
+
 def windows_group(spec: Spec) -> Group:
-    """Constants, slices, burn rates, dollars, and alerts on the venue as a whole: one group, in this order, so that nothing lags."""
-    rules = (*_constants(spec), *_slices(spec), *_burn_rates(spec), *_losses(spec), *alerts.losing(spec))
+    """Slices, burn rates, dollars, and alerts on the venue as a whole: one group, in this order, so that nothing lags."""
+    rules = (*_slices(spec), *_burn_rates(spec), *_losses(spec), *alerts.losing(spec))
     return Group(f"slo-{spec.exchange.lower()}-windows", WINDOW_INTERVAL_S, rules)
 
 
@@ -106,7 +108,7 @@ def _constants(spec: Spec) -> Iterator[Rule]:
     yield from _per_zone(spec, c.SERIES_COST, cost)
     yield from _per_zone(spec, c.SERIES_SEVERITY, lambda _policy, _terms: Fraction(1), _severity)
     if alerts.spike_tier(spec) is not None:
-        yield from _per_zone(spec, alerts.SERIES_SPIKE, lambda _policy, terms: alerts.spike_threshold(spec, terms))
+        yield from _per_zone(spec, c.SERIES_SPIKE, lambda _policy, terms: alerts.spike_threshold(spec, terms))
     for policies in _chunks(spec):
         shares = (_labelled(f"vector({promql.decimal(policy.cost_share)})", c.LABEL_POLICY, policy.name) for policy in policies)
         yield _constant(spec, c.SERIES_COST_SHARE, shares)
@@ -156,14 +158,14 @@ def _labelled(expr: str, label: str, value: str) -> str:
 
 def _slices(spec: Spec) -> Iterator[Rule]:
     of = alerts.series_of(spec)
-    zone = of(c.SERIES_ZONE_SLICE)
+    zone = alerts.zone_slice(spec)
     now = of(c.SERIES_BAD_NOW)
     stamp = "exchange, zone, hours, day, month"
     # What is not a number is not a promise kept: NaN ^ 0 is 1.
     yield Rule(f"({now} >= 0 or {now} ^ 0)\n* on (exchange) group_left (zone, hours, day, month) {zone}", record=c.SERIES_BAD_SLICE)
     weighed = f"{of(c.SERIES_BAD_SLICE, _OTHERS)} * on (exchange, policy) group_left () {of(c.SERIES_COST_SHARE)}"
     yield Rule(
-        f"max by ({stamp}) ({weighed})\nand on ({stamp}) {zone}",
+        f"max by ({stamp}) ({weighed})\nand on ({stamp}) {of(c.SERIES_ZONE_SLICE)}",
         record=c.SERIES_BAD_SLICE,
         labels={c.LABEL_SLO: VENUE_SLO, c.LABEL_POLICY: DEFAULT_POLICY},
     )

@@ -126,9 +126,9 @@ class Sums:
         parts = ((zone, self.over(zone, minute, window_s)) for zone in Zone if zone.hours is hours)
         return sum(bad * float(1 / self.policy.terms[zone].error_budget_ratio) for zone, bad in parts) / (window_s / SLICE_S)
 
-    def loss(self, minute: int, window_s: int) -> float:
-        terms = self.policy.terms
-        return sum(self.over(zone, minute, window_s) * float(terms[zone].cost_usd_per_minute * self.policy.cost_share) for zone in Zone)
+    def loss(self, hours: Hours, minute: int, window_s: int) -> float:
+        parts = ((self.policy.terms[zone].cost_usd_per_minute, zone) for zone in Zone if zone.hours is hours)
+        return sum(self.over(zone, minute, window_s) * float(usd * self.policy.cost_share) for usd, zone in parts)
 
     def cost(self, start_s: int, end_s: int) -> float:
         """Dollars of the slices taken from `start_s` to before `end_s`."""
@@ -226,8 +226,8 @@ def _dollars(spec: Spec, sums: Sums) -> Iterator[Firing]:
     def burning() -> Iterator[_Held]:
         for minute, zone in enumerate(minutes.zones):
             value = None
-            if terms[zone].severity is not Severity.NONE and sums.loss(minute, DOLLAR_SHORT_S) >= short:
-                hour = sums.loss(minute, DOLLAR_WINDOW_S)
+            if terms[zone].severity is not Severity.NONE and sums.loss(zone.hours, minute, DOLLAR_SHORT_S) >= short:
+                hour = sums.loss(zone.hours, minute, DOLLAR_WINDOW_S)
                 value = hour if hour >= fast else None
             yield _Held(minutes.at_s(minute), zone, terms[zone].severity, value)
 

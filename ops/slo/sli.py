@@ -1,4 +1,4 @@
-"""From an SLO to PromQL: the badness (0..1) of its last slice, judged every 15 s.
+"""From an SLO to PromQL: the badness (0..1) of its last slice, judged every 20 s.
 
 The obvious `errors / total` is wrong in five ways, each of which has its test:
 
@@ -10,7 +10,7 @@ The obvious `errors / total` is wrong in five ways, each of which has its test:
   with the first failed scrape.
 - One of several groups that vanishes leaves the rest, and nothing is empty. Whatever was there within ten minutes is expected now.
 - NaN compares as false. Bounds are written as `1 - (x <= bool bound)`, so what is not a number is bad; a ratio that is NaN is recorded as
-  NaN and counted as bad where slices and spikes are made (rules.py).
+  NaN and counted as bad where slices are made (rules.py): it pages by the burn rate, a minute after the spike would have.
 
 A window longer than a minute still reaches into the hours before the open; until it does not, the SLI is held at 0.
 """

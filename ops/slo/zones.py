@@ -17,10 +17,9 @@ from datetime import date, timedelta
 
 from ops import conventions as names
 from ops.session import Calendar, DayType, Hours, Phase, Volatility, Zone, offsets
+from ops.slo.model import SLI_INTERVAL_S
 from ops.slo.rulefile import Group, Rule, duration
 
-INTERVAL_S = 15
-"""A total outage must page within 45 s; the zone may not lag behind it (slo.md, 5)."""
 SLICE_S = 60
 DAY_S, DAY_MIN = 86400, 1440
 TABLE_YEARS = 10
@@ -34,7 +33,7 @@ _LAST_S = 1
 
 def clock_groups() -> tuple[Group, ...]:
     """The one rule that reads the clock. It belongs in a file of its own, once for all venues."""
-    return (Group("venue-clock", INTERVAL_S, (Rule("vector(time())", record=names.SERIES_CLOCK),)),)
+    return (Group("venue-clock", SLI_INTERVAL_S, (Rule("vector(time())", record=names.SERIES_CLOCK),)),)
 
 
 def calendar_groups(exchange: str, calendar: Calendar, runbook_base: str = "") -> tuple[Group, ...]:
@@ -55,7 +54,7 @@ def calendar_groups(exchange: str, calendar: Calendar, runbook_base: str = "") -
         _invariant(exchange, runbook_base),
         _horizon(exchange, calendar, runbook_base),
     )
-    return (Group(f"{exchange.lower()}-calendar", INTERVAL_S, rules),)
+    return (Group(f"{exchange.lower()}-calendar", SLI_INTERVAL_S, rules),)
 
 
 def local_seconds(exchange: str, calendar: Calendar) -> str:
