@@ -1,6 +1,7 @@
 """`make demo`: the main job, with the very commands a person would type. Everything it makes is under build/demo.
 
-    up -> order flow -> build 1.1.0 -> canary, promoted -> build a bad 1.2.0 -> canary, rolled back by itself -> what happened -> down
+    up -> order flow -> build 1.1.0 -> canary, promoted -> build a bad 1.2.0 -> canary, rolled back by itself -> what happened, and what
+    it cost -> down
 
 It fails when any of it did not happen: a demo that cannot fail shows nothing.
 """
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
+from demo import money
 from demo.bad_release import make_source
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -54,7 +56,7 @@ def story() -> None:
     begin_anew()
     heading("1. The venue comes up")
     opsctl("up", "--gateways", "4")
-    url = endpoint()
+    url = endpoint("api")
     heading("2. Two releases are built: a good one, and one with a real bug (demo/bad-release)")
     opsctl("releases", "build", "--version", GOOD, "--rebuild")
     opsctl("releases", "build", "--version", BAD, "--rebuild", "--source", str(make_source(ROOT, WORK / "bad-source")))
@@ -72,6 +74,10 @@ def story() -> None:
         opsctl("history", "show", str(number["release"]).removeprefix("release-"), "--plot", str(WORK / f"{name}-release.png"))
     opsctl("status")
     verdict(good, bad, result)
+    heading("7. What it cost")
+    opsctl("budget", "--slo", money.SLO)
+    for line in money.lines(endpoint("prometheus"), bad):
+        print(f"  {line}", flush=True)
 
 
 def begin_anew() -> None:
@@ -151,8 +157,8 @@ def status() -> Any:
     return json.loads(opsctl("status", "--output", "json", quiet=True))
 
 
-def endpoint() -> str:
-    return str(status()["endpoints"]["api"])
+def endpoint(name: str) -> str:
+    return str(status()["endpoints"][name])
 
 
 def opsctl(*arguments: str, check: int | None = 0, quiet: bool = False) -> str:

@@ -291,7 +291,7 @@ def _span(window: Phase | Maintenance) -> str:
 
 def _maintenance(root: Section) -> tuple[Maintenance, ...]:
     found: list[Maintenance] = []
-    for section in root.sections("maintenance") if _there(root, "maintenance") else ():
+    for section in root.sections("maintenance", may_be_empty=True) if _there(root, "maintenance") else ():
         for window in _window(section):
             for other in found:
                 if window.weekdays & other.weekdays and window.start_min < other.end_min and other.start_min < window.end_min:

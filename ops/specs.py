@@ -209,10 +209,10 @@ class Section:
             raise self.error(field, "expected a mapping", node)
         return Section(self._path, node, f"{self._prefix}{field}.")
 
-    def sections(self, field: str) -> Iterator[Section]:
+    def sections(self, field: str, *, may_be_empty: bool = False) -> Iterator[Section]:
         node = self._take(field, optional=False)
-        if not isinstance(node, yaml.SequenceNode) or not node.value:
-            raise self.error(field, "expected a list with at least one entry", node)
+        if not isinstance(node, yaml.SequenceNode) or not (node.value or may_be_empty):
+            raise self.error(field, "expected a list" + ("" if may_be_empty else " with at least one entry"), node)
         for index, item in enumerate(node.value):
             if not isinstance(item, yaml.MappingNode):
                 raise self.error(f"{field}[{index}]", "expected a mapping", item)

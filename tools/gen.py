@@ -1,12 +1,14 @@
 """`make gen`: writes the files that are made from others. tests/test_generated.py compares them with their sources.
 
 docs/cli.md: the --help of every command of opsctl and exchange, so that the docs cannot tell of an option that is not there.
+slo/generated: what `opsctl slo generate` writes. `opsctl slo check` looks for mistakes in the specs first, `make gen` does not.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,13 @@ import typer.main
 from typer.testing import CliRunner
 
 from engine.cli import app as exchange
-from ops.cli.main import app as opsctl
+from ops.cli.main import program
+from ops.slo import flow, parse
 
 ROOT = Path(__file__).resolve().parent.parent
+SLO_FOLDER = ROOT / "slo" / "generated"
 HEADER = "<!-- Made by `make gen` from the commands themselves; do not edit. -->\n# Commands\n"
-APPS = {"opsctl": opsctl, "exchange": exchange}
+APPS = {"opsctl": program(), "exchange": exchange}
 
 
 def paths(app: typer.Typer) -> list[tuple[str, ...]]:
@@ -45,15 +49,29 @@ def cli_reference() -> str:
     return "".join(parts)
 
 
+def slo_files() -> dict[Path, str]:
+    return {SLO_FOLDER / name: text for name, text in flow.generated(parse.load_all(SLO_FOLDER.parent)).items()}
+
+
 def generated() -> dict[Path, str]:
-    return {ROOT / "docs" / "cli.md": cli_reference()}
+    return {ROOT / "docs" / "cli.md": cli_reference()} | slo_files()
+
+
+def left_over(wanted: Collection[Path]) -> list[Path]:
+    """Files that an older spec or an older generator made, and that would still be loaded."""
+    return sorted(path for path in SLO_FOLDER.rglob("*") if path.is_file() and path not in wanted)
 
 
 def main() -> None:
-    for path, text in generated().items():
+    files = generated()
+    for path, text in files.items():
         changed = not path.exists() or path.read_text(encoding="utf-8") != text
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         sys.stdout.write(f"{'wrote' if changed else 'same '} {path.relative_to(ROOT)}\n")
+    for path in left_over(files):
+        path.unlink()
+        sys.stdout.write(f"removed {path.relative_to(ROOT)}\n")
 
 
 if __name__ == "__main__":

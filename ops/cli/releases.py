@@ -30,17 +30,15 @@ Examples:
 
   opsctl releases remove 1.0.0 --dry-run""",
 )
-
-
-def _none_declared(_state: Path) -> frozenset[str]:
-    return frozenset()
-
-
-declared_in_use: Callable[[Path], frozenset[str]] = _none_declared
-"""Versions that a venue's pools are set to, given its state folder. Set by the program's main; what runs is always seen besides."""
-
 PIPE_COLUMNS = 240
 """Enough to keep each row on one line when a program reads it."""
+
+
+def declared_in_use(state: Path) -> frozenset[str]:
+    """Versions that a venue's pools are set to, given its state folder; what runs is always seen besides."""
+    from ops.cli.venue import versions_in_use
+
+    return versions_in_use(state)
 
 
 @app.command("build")

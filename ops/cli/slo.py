@@ -122,8 +122,8 @@ def generate(
 
     declared = declared_dir("slo", folder)
     books = _runbooks(declared, runbooks)
-    _refuse_wrong(declared, books, output)
-    report = flow.generate(declared, books, dry_run=dry_run or check)
+    specs = _without_errors(declared, books, output)
+    report = flow.generate(declared, books, dry_run=dry_run or check, specs=specs)
     data = {name: [str(path) for path in getattr(report, name)] for name in ("written", "same", "removed")}
     counts = {"rules": report.rules, "alerts": report.alerts}
     answer(output, data | counts | {"dry_run": dry_run or check}, lambda: _print_generated(data, counts, dry_run or check))
@@ -273,13 +273,14 @@ def _check(folder: Path | None) -> Report:
     return check.run(declared, _runbooks(declared, None), rule_files)
 
 
-def _refuse_wrong(declared: Path, runbooks: Path, output: Output) -> None:
-    """Nothing is generated from what cannot be right."""
+def _without_errors(declared: Path, runbooks: Path, output: Output) -> tuple[Spec, ...]:
+    """The specs: nothing is generated from what cannot be right."""
     from ops.slo import check
 
     report = check.run(declared, runbooks, None)
     if report.errors:
         _refuse(report, output)
+    return report.specs
 
 
 def _with_live(report: Report, url: str) -> Report:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ops import conventions as c
+from ops.session import Zone
 from ops.slo import promql, sli
 from ops.slo.model import Slo, Spec, Tier
 
@@ -20,7 +21,14 @@ USD = 'printf "%.0f" | reReplaceAll `^(-?\\d+)(\\d{3})(\\d{3})$` `$1,$2,$3` | re
 """1500.4 -> '1,500'."""
 TIMES = 'printf "%.1fx"'
 """12.345 -> '12.3x'."""
-WHERE_ZONE = "Zone {{ $labels.zone }}, {{ $labels.hours }} hours."
+ZONES = {Zone.VOLATILE: "in session, volatile", Zone.REGULAR: "in session", Zone.EXTENDED: "outside the session"}
+WHERE_ZONE = (
+    "Zone {{ $labels.zone }}, "
+    + "".join(f'{{{{ if eq $labels.zone "{zone:d}" }}}}{words}{{{{ else }}}}' for zone, words in ZONES.items())
+    + "maintenance"
+    + "{{ end }}" * len(ZONES)
+    + "."
+)
 
 
 def subject(slos: Iterable[Slo]) -> str:
@@ -42,7 +50,11 @@ def runbook(spec: Spec, slos: Sequence[Slo]) -> str:
     """Written without a table where every SLO has the runbook of its name."""
     if all(slo.runbook in ("", own_runbook(slo.name)) for slo in slos):
         return spec.runbook_base + own_runbook("{{ $labels.slo }}")
-    return spec.runbook_base + chosen(slos, lambda slo: slo.runbook or own_runbook(slo.name))
+
+    def where(slo: Slo) -> str:
+        return slo.runbook if "://" in slo.runbook else spec.runbook_base + (slo.runbook or own_runbook(slo.name))
+
+    return chosen(slos, where)
 
 
 def own_runbook(name: str) -> str:
@@ -57,19 +69,29 @@ def worst(spec: Spec, slos: Sequence[Slo]) -> str:
         return ""
     shown = "{{ range $name, $value := (first .).Labels }}{{ $name }} {{ $value }}{{ end }}"
     found = _looked_up(queries)
+    for label in groups_of(slos):
+        if any(_slot(label) in query for query in queries.values()):
+            found = f'reReplaceAll "{_slot(label)}" (printf "%q" $labels.{label}) ({found})'
     return f"{{{{ with {found} }}}}{{{{ with query . }}}}{shown}{{{{ else }}}}{UNKNOWN}{{{{ end }}}}{{{{ end }}}}"
 
 
 def _offender_query(spec: Spec, slo: Slo) -> str:
-    if not slo.offender:
+    """Within the alert's own group: another's worst part is none of its business. Nothing where the group is the part itself."""
+    if not slo.offender or slo.offender in slo.group_by:
         return ""
-    bad = sli.bad_events(slo, spec.exchange, slo.offender, max(OFFENDER_S, slo.slice_s))
+    own = ",".join(f"{label}={_slot(label)}" for label in slo.group_by)
+    bad = sli.bad_events(slo, spec.exchange, slo.offender, max(OFFENDER_S, slo.slice_s), own)
     return f"topk(1, {bad})" if bad else ""
+
+
+def _slot(label: str) -> str:
+    """What stands in a query until the alert's own label is put in its place."""
+    return f"@{label}@"
 
 
 def chosen(slos: Sequence[Slo], text_of: Callable[[Slo], str]) -> str:
     """The text of the SLO that the alert is about; said once when all have the same."""
-    texts = {slo.name: text_of(slo) for slo in slos}
+    texts = {slo.name: text_of(slo).replace("`", "'") for slo in slos}  # a table stands between backticks
     if len(set(texts.values())) == 1:
         return next(iter(texts.values())).replace("{{", '{{ "{{" }}')
     return f"{{{{ {_looked_up(texts)} }}}}"
@@ -78,8 +100,7 @@ def chosen(slos: Sequence[Slo], text_of: Callable[[Slo], str]) -> str:
 def _looked_up(texts: Mapping[str, str]) -> str:
     """A table within a template, one line an SLO: shorter, quicker and easier to review than a chain of `else if`."""
     table = "".join(f"\n{name}: {text}".rstrip() for name, text in texts.items()) + "\n"
-    if "`" in table:
-        table = table.replace("`", "'") if '"' not in table else table.replace("`", "\\x60")
+    table = table.replace("`", "\\x60")  # only a query can have one, within a string
     return f"reReplaceAll (printf `(?s)^.*\\n%s: ?([^\\n]*)\\n.*$` $labels.slo) `$1` `{table}`"
 
 

@@ -308,6 +308,7 @@ def _ticket(spec: Spec, name: str, expr: str, summary: str, first_action: str, *
         alert=name,
         labels={**({c.LABEL_SLO: VENUE_SLO} if slo else {}), **_labels(Severity.TICKET, BUDGET_TIER if slo else "coverage")},
         for_s=for_s,
+        keep_firing_for_s=kept_s(spec),
         annotations={
             "summary": summary,
             "first_action": first_action,

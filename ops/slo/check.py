@@ -11,15 +11,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine import conventions as venue
 from ops import conventions as names
 from ops.session import Zone
-from ops.slo import check_rules, factors, parse, promql
-from ops.slo.check_rules import Located
+from ops.slo import factors, parse, promql
 from ops.slo.findings import Finding, Level, error, of_error, warning
 from ops.slo.model import Events, Freshness, Latency, Probe, Raw, Selector, Severity, Slo, Spec, Threshold
 from ops.slo.rulefile import RuleFile
+
+if TYPE_CHECKING:
+    from ops.slo.check_rules import Located
 
 DAY_S = 86400
 BUCKETS = {venue.ORDER_ACK_SECONDS: venue.ORDER_ACK_BUCKETS_S, venue.MARKET_DATA_AGE_SECONDS: venue.MARKET_DATA_AGE_BUCKETS_S}
@@ -72,6 +75,8 @@ def run(declared: Path, runbooks: Path, rules: Rules | None) -> Report:
     if clash is not None:
         found.append(of_error(clash))
     costs = []
+    if rules is not None:
+        from ops.slo import check_rules  # noqa: PLC0415 - only those who read rules pay for it
     for reading in readings:
         spec = reading.spec
         if spec is None:

@@ -15,7 +15,7 @@ from datetime import date, timedelta
 from fractions import Fraction
 
 from ops.session import Calendar, Hours, Zone
-from ops.slo.model import Policy, Severity, Spec, Terms, Tier
+from ops.slo.model import BURN_INTERVAL_S, SLI_INTERVAL_S, WINDOW_INTERVAL_S, Policy, Severity, Spec, Terms, Tier
 from ops.slo.promql import decimal, name_of
 
 DAYS_PER_MONTH = Fraction(146097, 4800)
@@ -23,9 +23,8 @@ DAYS_PER_MONTH = Fraction(146097, 4800)
 DAY_MINUTES = 1440
 SAMPLE_DAYS = 28
 """Days looked at to find how long a kind of hours can last in one day: four of each weekday."""
-SPIKE_INTERVAL_S = 15
-BURN_INTERVAL_S = 60
-"""Intervals at which the generated rules are evaluated."""
+USUAL_FAST_FACTOR = Fraction(14)
+"""Where the fast tier has no factor of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +135,24 @@ def severity_of(tier: Tier, terms: Terms) -> Severity:
     return Severity.TICKET if Severity.TICKET in (tier.severity, terms.severity) else Severity.PAGE
 
 
+def spike_tier(spec: Spec) -> Tier | None:
+    """The tier that judges the last slice, where somebody is told of it."""
+    told = [tier for tier in spec.tiers if tier.bad_share is not None and tier.severity is not Severity.NONE]
+    wakes = any(terms.severity is Severity.PAGE for policy in spec.policies for terms in policy.terms.values())
+    return told[0] if told and wakes else None
+
+
+def spike_threshold(spec: Spec, terms: Terms) -> Fraction | None:
+    """The badness of a slice that is a spike: the tier's share, but never less than the fast tier's burn rate. 3 % of a slice breaks a
+    promise of 99.9 %, but is an ordinary minute of one of 99 %. None where the spike tells nobody: in zones that do not page."""
+    told = (tier.bad_share for tier in spec.tiers if tier.bad_share is not None and tier.severity is not Severity.NONE)
+    bad_share = next(told, None)
+    if bad_share is None or terms.severity is not Severity.PAGE:
+        return None
+    fast = next((tier.factor for tier in spec.tiers if tier.name == "fast" and tier.factor is not None), USUAL_FAST_FACTOR)
+    return min(Fraction(1), max(bad_share, fast * terms.error_budget_ratio))
+
+
 def budgets(calendar: Calendar, policy: Policy, year: int, month: int) -> tuple[ZoneBudget, ...]:
     """What a month allows, zone by zone."""
     minutes = month_minutes(calendar, year, month)
@@ -163,7 +180,7 @@ def faults(spec: Spec) -> tuple[Fault, ...]:
             key = (zone, terms.objective.as_integer_ratio(), terms.severity)
             if key not in judged:
                 told = [tier for tier in spec.tiers if most[zone.hours] and severity_of(tier, terms) is not Severity.NONE]
-                judged[key] = tuple(fault for tier in told for fault in _faults(tier, zone, terms, average, most))
+                judged[key] = tuple(fault for tier in told for fault in _faults(spec, tier, zone, terms, average, most))
             result += [replace(fault, policy=policy.name) for fault in judged[key]]
     return tuple(result)
 
@@ -175,17 +192,21 @@ def _average_if_needed(spec: Spec) -> Mapping[Hours, Fraction]:
 def _firing(spec: Spec, tier: Tier, zone: Zone, terms: Terms, average: Mapping[Hours, Fraction], slice_s: int) -> Firing:
     severity = severity_of(tier, terms)
     if tier.bad_share is not None:
-        bad_s = tier.bad_share * slice_s
-        return Firing(tier, zone, severity, tier.bad_share, bad_s, bad_s + spec.scrape_interval_s + SPIKE_INTERVAL_S)
+        threshold = spike_threshold(spec, terms)
+        assert threshold is not None, zone
+        bad_s = threshold * slice_s
+        return Firing(tier, zone, severity, threshold, bad_s, bad_s + spec.scrape_interval_s + SLI_INTERVAL_S)
     burn = factor(tier, average, zone.hours)
     bad_s = bad_minutes_to_fire(tier, burn, terms.error_budget_ratio) * 60
-    late_s = spec.scrape_interval_s + SPIKE_INTERVAL_S + BURN_INTERVAL_S
+    late_s = spec.scrape_interval_s + SLI_INTERVAL_S + WINDOW_INTERVAL_S + BURN_INTERVAL_S
     return Firing(tier, zone, severity, burn, bad_s, bad_s + late_s)
 
 
-def _faults(tier: Tier, zone: Zone, terms: Terms, average: Mapping[Hours, Fraction], most: Mapping[Hours, int]) -> Iterator[Fault]:
+def _faults(
+    spec: Spec, tier: Tier, zone: Zone, terms: Terms, average: Mapping[Hours, Fraction], most: Mapping[Hours, int]
+) -> Iterator[Fault]:
     if tier.bad_share is not None:
-        yield from _spike_faults(tier, zone, terms)
+        yield from _spike_faults(spec, tier, zone, terms)
         return
     burn, budget = factor(tier, average, zone.hours), terms.error_budget_ratio
     told = f"{float(burn):.4g}" + (f" (from a budget of {share(tier.budget)})" if tier.budget is not None else "")
@@ -212,11 +233,12 @@ def _lower(tier: Tier, burn: Fraction, reach: Fraction) -> str:
     return f"write a factor below {float(reach):.4g}, such as {decimal(good)}, or a higher objective"
 
 
-def _spike_faults(tier: Tier, zone: Zone, terms: Terms) -> Iterator[Fault]:
-    assert tier.bad_share is not None
-    if tier.bad_share <= terms.error_budget_ratio:
+def _spike_faults(spec: Spec, tier: Tier, zone: Zone, terms: Terms) -> Iterator[Fault]:
+    """Only a fast tier of a factor of 1 or less lets the threshold fall so low."""
+    threshold = spike_threshold(spec, terms)
+    if threshold is not None and threshold <= terms.error_budget_ratio:
         reason = (
-            f"fires at {share(tier.bad_share)} bad, but an objective of {share(terms.objective)} "
+            f"fires at {share(threshold)} bad, but an objective of {share(terms.objective)} "
             f"allows {share(terms.error_budget_ratio)}: it fires while all is well"
         )
         instead = f"write a bad_share above {share(terms.error_budget_ratio)}, a higher objective, or severity: ticket for this zone"

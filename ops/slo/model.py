@@ -23,6 +23,8 @@ SLI_INTERVAL_S = 20
 slices, which are every third of these, follow one another without gap or overlap. Judging is what costs: 15 s would cost a third more."""
 WINDOW_INTERVAL_S = 60
 """How often windows are summed: one evaluation is one slice."""
+BURN_INTERVAL_S = 30
+"""How often burn rates are judged: more often than the windows, so that little is added to their age."""
 
 
 class Severity(StrEnum):

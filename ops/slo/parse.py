@@ -125,7 +125,7 @@ def read(path: Path) -> Reading:
 def _lines(section: Section) -> Mapping[str, int]:
     zones = section.section("zones")
     found = {f"zones.{key}": zones.line_of(key) for key in zones.keys}
-    for inner in section.sections("alerts") if section.has("alerts") else ():
+    for inner in section.sections("alerts", may_be_empty=True) if section.has("alerts") else ():
         found[f"alerts.{inner.text('name')}"] = inner.line
     return found
 
@@ -286,11 +286,15 @@ def _terms(zones: Section, zone: Zone) -> Terms:
     return Terms(goal, cost, severity)
 
 
+RESERVED_TIERS = ("budget", "missing", "coverage", "maintenance")
+"""Inhibition goes by the tier: a speed of such a name would hold back, or be held back with, alerts that are not its own."""
+
+
 def _tiers(section: Section) -> tuple[Tier, ...]:
     """The three of row O13, each replaced by what the file says under its name; further ones come after."""
     tiers = {tier.name: tier for tier in DEFAULT_TIERS}
     seen: set[str] = set()
-    for inner in section.sections("alerts") if section.has("alerts") else ():
+    for inner in section.sections("alerts", may_be_empty=True) if section.has("alerts") else ():
         tier = _tier(inner)
         if tier.name in seen:
             raise inner.error("name", f"{tier.name!r} is there twice", instead="give each speed a name of its own")
@@ -303,6 +307,8 @@ def _tier(inner: Section) -> Tier:
     name = inner.text("name")
     if not _NAME.fullmatch(name):
         raise inner.error("name", f"{name!r} cannot be a name", instead="write small letters, digits and -, such as fast")
+    if name in RESERVED_TIERS:
+        raise inner.error("name", f"{name!r} is the tier of alerts that every venue has", instead="write another name, such as slowest")
     severity = Severity(inner.choice("severity", _SEVERITIES))
     kinds = [kind for kind in ("bad_share", "factor", "budget") if inner.has(kind)]
     if len(kinds) != 1:

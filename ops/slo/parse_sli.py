@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ops.slo.model import Events, Freshness, Latency, Probe, Raw, Selector, Sli, Threshold
-from ops.slo.parse_words import metric, where
+from ops.slo.parse_words import metric, printable, where
 from ops.specs import Section
 
 COUNTER_SUFFIXES = ("_total", "_count", "_sum", "_bucket")
@@ -90,7 +90,7 @@ def _gauge(inner: Section) -> Selector:
 
 
 def _raw(inner: Section, _scrape_s: int) -> Raw:
-    text = inner.text("bad_ratio").strip()
+    text = printable(inner, "bad_ratio", inner.text("bad_ratio").strip())
     if not text:
         raise inner.error("bad_ratio", "is empty", instead=f"write PromQL that gives 0 (all well) to 1, with [{WINDOW}] as its window")
     return Raw(text)

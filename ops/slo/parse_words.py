@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from fractions import Fraction
 
 from ops.slo import promql
@@ -85,7 +86,7 @@ def metric(section: Section, field: str) -> str:
 
 def where(section: Section, field: str) -> str:
     """The inside of a selector."""
-    text = section.text(field, "").strip()
+    text = printable(section, field, section.text(field, "").strip())
     if not promql.is_where(text):
         raise section.error(
             field,
@@ -94,4 +95,15 @@ def where(section: Section, field: str) -> str:
         )
     if "exchange" in promql.where_labels(text):
         raise section.error(field, "matches on exchange, which the rules add themselves", instead="take the matcher out")
+    return text
+
+
+_INVISIBLE = ("Cc", "Cf", "Cs", "Cn", "Zl", "Zp")
+
+
+def printable(section: Section, field: str, text: str) -> str:
+    """The text itself: an invisible character would break the line of a rule file, or the file."""
+    odd = next((one for one in text if one not in "\n\t" and unicodedata.category(one) in _INVISIBLE), None)
+    if odd is not None:
+        raise section.error(field, f"has the invisible character {odd!r}", instead="take it out")
     return text

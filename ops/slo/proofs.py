@@ -206,8 +206,11 @@ def _input(name: str, text: str) -> str:
 
 def _clock(scene: Scene) -> str:
     """The venue's time for as long as the scene has a clock; 'stale' ends it at once."""
-    leaps = [scene.down[0].leap_s, *itertools.chain.from_iterable([segment.leap_s] * segment.steps for segment in scene.down)]
-    shown = (leap if scene.has_clock(step * STEP_S) else None for step, leap in enumerate(leaps))
+    leaps = [scene.down[0].leap_s]
+    for segment in scene.down:
+        leaps += [segment.leap_s] * segment.steps
+    has_clock = scene.has_clock
+    shown = [leap if has_clock(at_s) else None for at_s, leap in zip(range(0, len(leaps) * STEP_S, STEP_S), leaps, strict=True)]
     parts, at = [], 0
     for leap, run in itertools.groupby(shown):
         more = len(list(run)) - 1

@@ -130,7 +130,7 @@ def _scalar(value: str, indent: int) -> str:
     """A text as people read it best: a block when it has several lines, else in the quotes that need no escapes."""
     if "\n" in value:
         margin = " " * indent
-        return "|-\n" + "\n".join(f"{margin}{line}".rstrip() for line in value.splitlines())
+        return "|-\n" + "\n".join(f"{margin}{line}".rstrip() for line in value.split("\n"))
     if '"' in value or "\\" in value:
         return "'" + value.replace("'", "''") + "'"
     return _quoted(value)

@@ -33,8 +33,9 @@ MONTH_INTERVAL_S = 300
 """No more than Prometheus looks back, so that a step of `STEP` always finds a sample."""
 DAY_REACH_S = 60 * 3600
 """Yesterday is still whole when it leaves the recent days: 25 h of it, 25 h of today, and ten to spare."""
-MONTH_REACH = "[33d:12h]"
-"""31 days, and two to spare. A day's total stands whole for 23 h or more after its end: a step of 12 h meets it."""
+MONTH_REACH = "[33d:3h]"
+"""31 days, and two to spare. A day's total stands whole for 23 h or more after its end: whoever runs for three hours of it has it. A
+Prometheus that is off for all of it has what was counted three hours before it went off, or later."""
 
 
 def rule_files(spec: Spec, version: str = "") -> tuple[RuleFile, ...]:
@@ -198,11 +199,17 @@ def _days_and_months(spec: Spec) -> Iterator[Rule]:
     recent = f"and on (exchange, day) {of(c.SERIES_RECENT_DAYS)}"
     yield Rule(f"sum without (hours) (sum_over_time({of(c.SERIES_BAD_SLICE)}{reach}))\n{recent}", record=c.SERIES_BAD_DAY)
     yield _month(spec, c.SERIES_BAD_DAY, c.SERIES_BAD_MONTH)
-    cost = f"on (exchange, policy, zone) group_left () {of(c.SERIES_COST)}"
-    yield Rule(f"sum without (zone) ({of(c.SERIES_BAD_MONTH)} * {cost})", record=c.SERIES_LOSS_MONTH)
+    yield Rule(_dollars(of(c.SERIES_BAD_MONTH), of(c.SERIES_COST), of(c.SERIES_COST_SHARE)), record=c.SERIES_LOSS_MONTH)
     counted = f"sum by (exchange, day, month) (count_over_time({of(c.SERIES_BAD_SLICE, _VENUE)}{reach}))"
     yield Rule(f"{counted}\n{recent}", record=c.SERIES_SLICES_DAY)
     yield _month(spec, c.SERIES_SLICES_DAY, c.SERIES_SLICES_MONTH)
+
+
+def _dollars(bad: str, cost: str, policies: str) -> str:
+    """Minutes of a policy that the spec no longer has are paid for by the default's terms: what was lost is not forgotten."""
+    paid = f"on (exchange, policy, zone) group_left () {cost}"
+    orphans = f'label_replace({bad} unless on (exchange, policy) {policies}, "former", "$1", "policy", "(.*)")'
+    return f'sum without (zone, former) ({bad} * {paid}\nor label_replace({orphans}, "policy", "{DEFAULT_POLICY}", "", "") * {paid})'
 
 
 def _month(spec: Spec, of_day: str, record: str) -> Rule:
@@ -215,7 +222,8 @@ def _month(spec: Spec, of_day: str, record: str) -> Rule:
 def _budget(spec: Spec) -> Iterator[Rule]:
     of = alerts.series_of(spec)
     local, minute = of(c.SERIES_LOCAL_SECONDS), of(c.SERIES_MINUTE_OF_DAY)
-    elapsed = f"clamp_min((day_of_month({local}) - 1) * 1440 + {minute}, 1)"
+    # An hour is left to the clock change, which makes a day of a month one hour shorter than its clock says.
+    elapsed = f"clamp_min((day_of_month({local}) - 1) * 1440 + {minute} - 60, 1)"
     slices = f"sum by (exchange) ({of(c.SERIES_SLICES_MONTH)})"
     yield Rule(f"clamp_max({slices} / on (exchange) ({elapsed}), 1)", record=c.SERIES_COVERAGE)
     spent = f"sum by (exchange) ({of(c.SERIES_LOSS_MONTH, _VENUE)})"

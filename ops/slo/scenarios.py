@@ -10,8 +10,7 @@ counter that starts at zero differently from one that does not.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -244,15 +243,37 @@ class Course:
     """A timeline as running sums, so that any window of it costs the same."""
 
     def __init__(self, timeline: Timeline) -> None:
-        samples = [timeline[0], *itertools.chain.from_iterable([segment] * segment.steps for segment in timeline)]
-        counted = [segment if not (segment.gone or before.gone) else None for before, segment in itertools.pairwise(samples)]
-        self.gone = [segment.gone for segment in samples]
-        self.total = [0, *itertools.accumulate(segment.total if segment else 0 for segment in counted)]
-        self.bad = [0, *itertools.accumulate(segment.bad if segment else 0 for segment in counted)]
-        self.seen = list(itertools.accumulate((not segment.gone for segment in samples), initial=0))
-        self.down = list(itertools.accumulate((segment.is_down for segment in samples), initial=0))
-        self.good_at = list(itertools.accumulate((0 if segment.is_down else at for at, segment in enumerate(samples)), max))
+        runs = [(segment.steps + (not index), segment) for index, segment in enumerate(timeline)]
+        """How many samples, and of what: the first segment also holds the one at time 0."""
+        self.gone = [segment.gone for steps, segment in runs for _ in range(steps)]
+        self.total = _summed((steps, segment.total if is_counted else 0) for steps, segment, is_counted in _counted(timeline))
+        self.bad = _summed((steps, segment.bad if is_counted else 0) for steps, segment, is_counted in _counted(timeline))
+        self.seen = _summed((steps, not segment.gone) for steps, segment in runs)
+        self.down = _summed((steps, segment.is_down) for steps, segment in runs)
+        self.good_at: list[int] = []
         """The last sample that was not down."""
+        for steps, segment in runs:
+            at = len(self.good_at)
+            self.good_at += [self.good_at[-1] if at else 0] * steps if segment.is_down else range(at, at + steps)
+
+
+def _counted(timeline: Timeline) -> Iterator[tuple[int, Segment, bool]]:
+    """The steps from sample to sample, and whether a counter's increase is seen: it is where there are samples at both ends."""
+    was_gone = False
+    for segment in timeline:
+        lost = segment.steps if segment.gone else int(was_gone)
+        yield lost, segment, False
+        yield segment.steps - lost, segment, True
+        was_gone = segment.gone
+
+
+def _summed(runs: Iterable[tuple[int, int]]) -> list[int]:
+    """Running sums, 0 first, of so many times the same."""
+    sums = [0]
+    for times, each in runs:
+        last = sums[-1]
+        sums += range(last + each, last + each * times + 1, each) if each else [last] * times
+    return sums
 
 
 @lru_cache(maxsize=256)

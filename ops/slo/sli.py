@@ -18,10 +18,11 @@ A window longer than a minute still reaches into the hours before the open; unti
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ops import conventions as c
 from ops.slo import promql
-from ops.slo.model import Events, Freshness, Idle, Latency, NoData, Probe, Raw, Selector, Slo, Threshold
+from ops.slo.model import Events, Freshness, Idle, Latency, NoData, Probe, Raw, Selector, Sli, Slo, Threshold
 from ops.slo.rulefile import duration
 
 REMEMBERED_S = 600
@@ -48,10 +49,10 @@ def present(slo: Slo, exchange: str) -> str:
             return ""
 
 
-def bad_events(slo: Slo, exchange: str, label: str, window_s: int) -> str:
-    """What went wrong within `window_s`, per value of `label`: who is the worst. '' where the SLI cannot say."""
+def bad_events(slo: Slo, exchange: str, label: str, window_s: int, own: str = "") -> str:
+    """What went wrong within `window_s`, per value of `label`: who is the worst. '' where the SLI cannot say. `own`: further matchers."""
     window = duration(window_s)
-    match slo.sli:
+    match _narrowed(slo.sli, own):
         case Events(total=total, bad=bad, good=good):
             if bad is not None:
                 return f"sum by ({label}) (increase({_select(bad, exchange)}[{window}])) > 0"
@@ -63,6 +64,23 @@ def bad_events(slo: Slo, exchange: str, label: str, window_s: int) -> str:
             return ""
         case gauge:
             return _badness_of_gauge(gauge, exchange, label, window)
+
+
+def _narrowed(sli: Sli, own: str) -> Sli:
+    def within(selector: Selector) -> Selector:
+        return Selector(selector.metric, ",".join(part for part in (selector.where, own) if part))
+
+    match sli:
+        case Events(total=total, bad=bad, good=good):
+            return Events(within(total), bad and within(bad), good and within(good))
+        case Latency(histogram=histogram):
+            return replace(sli, histogram=within(histogram))
+        case Freshness(timestamp=metric):
+            return replace(sli, timestamp=within(metric))
+        case Probe(metric=metric) | Threshold(metric=metric):
+            return replace(sli, metric=within(metric))
+        case Raw():
+            return sli
 
 
 def _badness_of_gauge(gauge: Freshness | Probe | Threshold, exchange: str, label: str, window: str) -> str:

@@ -51,7 +51,7 @@ SLO = """  - name: {name}
     component: gateway
     owner: bench
     sli: {{events: {{total: bench_{metric}_total, bad: bench_{metric}_errors_total}}}}
-    no_data: bad
+    no_data: {no_data}
     idle: good
     minimum_events: {minimum}
     first_action: opsctl status, then the log of the gateway with the most errors.
@@ -59,10 +59,12 @@ SLO = """  - name: {name}
 """
 
 
-def spec_text(exchange: str, metrics: Sequence[str], calendar: str = "open", objective: str = "99.99%", minimum: int = 5) -> str:
+def spec_text(
+    exchange: str, metrics: Sequence[str], calendar: str = "open", objective: str = "99.99%", minimum: int = 5, no_data: str = "bad"
+) -> str:
     """A spec with one SLO for each metric, which is its name, too."""
     head = SPEC.format(exchange=exchange, calendar=calendar, objective=objective)
-    return head + "".join(SLO.format(name=m.replace("_", "-"), metric=m, minimum=minimum) for m in metrics)
+    return head + "".join(SLO.format(name=m.replace("_", "-"), metric=m, minimum=minimum, no_data=no_data) for m in metrics)
 
 
 class Declared:

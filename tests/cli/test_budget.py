@@ -18,7 +18,7 @@ from ops import conventions as names
 from ops import wiring
 from ops.adapters.fakes_queries import FakeQueries
 from ops.cli import slo_plot
-from ops.cli.main import app
+from ops.cli.main import program
 from ops.config import declared_dir
 from ops.errors import OpsError, UsageError
 from ops.ports import Series
@@ -81,13 +81,13 @@ class Console:
         monkeypatch.setattr("ops.adapters.clock.SystemClock", Now)
 
     def __call__(self, *words: str) -> str:
-        done = CliRunner().invoke(app, ["budget", *words], catch_exceptions=False)
+        done = CliRunner().invoke(program("budget"), ["budget", *words], catch_exceptions=False)
         assert done.exit_code == 0, done.output
         return done.stdout
 
     def fails(self, *words: str) -> OpsError:
         with pytest.raises(OpsError) as caught:
-            CliRunner().invoke(app, ["budget", *words], catch_exceptions=False)
+            CliRunner().invoke(program("budget"), ["budget", *words], catch_exceptions=False)
         return caught.value
 
 

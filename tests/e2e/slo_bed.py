@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -37,6 +37,7 @@ CLOCK = "clock.rules.yaml"
 CALENDAR = ROOT / "slo" / "calendars" / "xnys.yaml"
 _TICKETS_SOON = ("group_interval: 5m", "group_interval: 5s")
 """A ticket that follows another one waits for five minutes; a test does not."""
+MEMORY_S, MEMORY_STEP_S = 180, 15
 LIMIT_S = 150.0
 """Only so that nothing hangs."""
 _OF_THE_CLOCK = "vector(time())"
@@ -98,6 +99,31 @@ def set_clock(declared: Path, at_s: int) -> None:
     file.write_text(text.replace(_OF_THE_CLOCK, f"vector(time() + ({at_s - int(time.time())}))"))
 
 
+def tickets_soon(declared: Path) -> None:
+    file = declared / "slo" / "generated" / "xdemo-alertmanager.yaml"
+    assert _TICKETS_SOON[0] in file.read_text()
+    file.write_text(file.read_text().replace(*_TICKETS_SOON))
+
+
+def remember(data: Path, at_s: int) -> None:
+    """A history for a Prometheus that is still to start: the last minutes of the calendar, when it is `at_s` now.
+
+    A slice is of the minute before, and a Prometheus without a past does not know which zone that was in. With one, it judges at once.
+    """
+    calendar, now_s = calendars.load(CALENDAR), int(time.time())
+    lines = {"exchange:zone:number": list[str](), "exchange:local_time:seconds": list[str]()}
+    for ago_s in range(MEMORY_S, 0, -MEMORY_STEP_S):
+        local = calendar.to_local(at_s - ago_s).replace(tzinfo=UTC)
+        for name, value in zip(lines, (calendar.zone_at(at_s - ago_s), local.timestamp()), strict=True):
+            lines[name].append(f'{name}{{exchange="XDEMO"}} {int(value)} {now_s - ago_s}\n')
+    file = data.with_name("memory.om")
+    file.write_text("".join(f"# TYPE {name} gauge\n{''.join(of_name)}" for name, of_name in lines.items()) + "# EOF\n")
+    shutil.rmtree(data, ignore_errors=True)
+    argv = ["promtool", "tsdb", "create-blocks-from", "openmetrics", str(file), str(data)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def ask(port: int, expression: str) -> list[dict[str, Any]]:
     """What that Prometheus says now; nothing while it does not answer."""
     try:
@@ -142,10 +168,11 @@ def told_well(told: Told, slo: str, *, zone: str, severity: str) -> None:
 
 @contextmanager
 def venue_in_session(folder: Path, gateways: int = 2) -> Iterator[tuple[Bed, Inbox]]:
-    """A venue in the middle of regular trading, whose pages and tickets arrive in the inbox, with order flow."""
+    """A venue in the middle of regular trading, whose pages and tickets arrive in the inbox at any hour."""
     with webhook() as inbox:
         bed = Bed(folder, gateways)
-        declared = declare(folder / "day")
+        declared = declare(folder / "day", edits={r"^tickets:[^#\n]*": ALL_DAY})
+        tickets_soon(declared)
         set_clock(declared, moment(Zone.VOLATILE))
         bed.environment["OPSCTL_DECLARED"] = str(declared)
         words = ("--page-webhook", inbox.url("page"), "--ticket-webhook", inbox.url("ticket"))
@@ -154,6 +181,13 @@ def venue_in_session(folder: Path, gateways: int = 2) -> Iterator[tuple[Bed, Inb
             yield bed, inbox
         finally:
             bed.close()
+
+
+def warm(bed: Bed, at_s: int) -> None:
+    """The venue's own Prometheus begins anew, with a history: what it saw while the venue started is forgotten."""
+    bed.supervisor.stop([PROMETHEUS])
+    remember(Layout(bed.state).prometheus / "data", at_s)
+    bed.supervisor.start(PROMETHEUS)
 
 
 class Children:
@@ -180,8 +214,10 @@ class Children:
 
 
 @contextmanager
-def monitors_beside(bed: Bed, folder: Path, declared: Path) -> Iterator[tuple[Venue, Inbox]]:
-    """A second Prometheus and Alertmanager over the same venue, by the rules of another folder."""
+def monitors_beside(bed: Bed, folder: Path, declared: Path, at_s: int) -> Iterator[tuple[Venue, Inbox]]:
+    """A second Prometheus and Alertmanager over the same venue, by the rules of another folder, where it is `at_s`."""
+    set_clock(declared, at_s)
+    tickets_soon(declared)
     layout = Layout(folder / "beside")
     for path in layout.folders():
         path.mkdir(parents=True, exist_ok=True)
@@ -192,9 +228,9 @@ def monitors_beside(bed: Bed, folder: Path, declared: Path) -> Iterator[tuple[Ve
         venue = replace(bed.venue, ports=ports, webhooks=Webhooks(inbox.url("page"), inbox.url("ticket")))
         assert first != second
         try:
-            files = monitoring.gather(venue, layout, declared / "alerts", declared / "slo")
-            monitoring.write(layout, replace(files, texts={path: text.replace(*_TICKETS_SOON) for path, text in files.texts.items()}))
+            monitoring.write(layout, monitoring.gather(venue, layout, declared / "alerts", declared / "slo"))
             shutil.copy(Layout(bed.state).targets, layout.targets)
+            remember(layout.prometheus / "data", at_s)
             commands = dict.fromkeys(Pool, sys.executable)
             for process in decide.plan_processes(venue, layout, wiring.tools(), commands):
                 if process.name in (PROMETHEUS, ALERTMANAGER):

@@ -13,13 +13,13 @@ import pytest
 from venue.helpers import short_folder
 
 from e2e.bed import Bed, until
-from e2e.slo_bed import ALL_DAY, LIMIT_S, declare, judged, moment, monitors_beside, page_after, set_clock, told_well, venue_in_session
+from e2e.slo_bed import ALL_DAY, LIMIT_S, declare, judged, moment, monitors_beside, page_after, told_well, venue_in_session, warm
 from e2e.webhook import Inbox
 from ops.conventions import Pool
 from ops.session import Zone
 
 pytestmark = pytest.mark.e2e
-ORDERS = "order-ack-latency"
+ORDERS, SPLITTER = "order-ack-latency", "splitter-availability"
 STRICT_NIGHT = {r"^tickets:[^#\n]*": ALL_DAY, r"^(  4: \{objective: )[^,]+": r"\g<1>99.99%"}
 """98 % at night takes a quarter of an hour to be burnt fast; a test does not last that long."""
 
@@ -34,9 +34,9 @@ class Stage:
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
     with short_folder() as folder, venue_in_session(folder) as (bed, day):
+        warm(bed, moment(Zone.VOLATILE))
         declared = declare(folder / "night", edits=STRICT_NIGHT)
-        set_clock(declared, moment(Zone.MAINTENANCE))
-        with monitors_beside(bed, folder, declared) as (venue, night), bed.flow(50):
+        with monitors_beside(bed, folder, declared, moment(Zone.MAINTENANCE)) as (venue, night), bed.flow(50):
             until(lambda: judged(bed.venue.ports.prometheus, "1", ORDERS), "by day the SLOs are judged, and well kept")
             until(lambda: judged(venue.ports.prometheus, "4", ORDERS), "at night too")
             yield Stage(bed, day, night)
@@ -46,6 +46,8 @@ def test_gateways_that_stop_are_a_page_by_day(stage: Stage) -> None:
     """Nobody measures orders any more: figures that are missing are no sign of health."""
     told = page_after(stage.day, ORDERS, lambda: stage.bed.supervisor.stop(stage.bed.venue.names(Pool.BLUE)))
     told_well(told, ORDERS, zone="1", severity="page")
+    splitter = until(lambda: stage.day.firing("page", slo=SPLITTER), "a page of a splitter without gateways", LIMIT_S)[0]
+    told_well(splitter, SPLITTER, zone="1", severity="page")
 
 
 def test_the_same_break_at_night_is_a_ticket_and_wakes_nobody(stage: Stage) -> None:

@@ -153,7 +153,7 @@ WORDS = {
     "first_action": "look at {{ the }} 'gateway' log",
     "runbook": "runbooks/other.md",
     "summary": "a of XDEMO, gw x: 43.7 % of the last slice was bad.",
-    "description": "Zone 2, regular hours. Burn rate of the last slice: 437.5x. At this rate it costs $2,625 an hour. "
+    "description": "Zone 2, in session. Burn rate of the last slice: 437.5x. At this rate it costs $2,625 an hour. "
     "This month: $44, 0.4 % of the venue's $10,000.",
     "worst": "pod p2",
 }
@@ -192,7 +192,7 @@ def test_a_figure_that_cannot_be_had_is_unknown(tmp_path):
         "summary": "a of XDEMO: 100 % of the last slice was bad.",
         "first_action": "look at a",
         "runbook": "runbooks/a.md",
-        "description": "Zone 2, regular hours. Burn rate of the last slice: unknown. At this rate it costs unknown an hour. "
+        "description": "Zone 2, in session. Burn rate of the last slice: unknown. At this rate it costs unknown an hour. "
         "This month: unknown, unknown of the venue's $10,000.",
         "worst": "unknown",
     }
@@ -208,7 +208,7 @@ def test_dollars_are_said_with_commas(tmp_path):
         "summary": "XDEMO lost $1,600 within the hour, and goes on losing.",
         "first_action": "opsctl budget names the SLO that loses it; act by that SLO's runbook.",
         "runbook": "runbooks/pnl-budget-fast-burn.md",
-        "description": "Zone 2, regular hours. Left of this month's $10,000: $8,500.",
+        "description": "Zone 2, in session. Left of this month's $10,000: $8,500.",
     }
     labels = {"exchange": "XDEMO", "hours": "regular", "severity": "page", "slo": "venue", "tier": "budget", "zone": "2"}
     test = {"interval": "1m", "input_series": inputs, "alert_rule_test": [spoken("a", "PnlBudgetFastBurn", "20m", labels, words)]}

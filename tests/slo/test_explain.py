@@ -33,9 +33,9 @@ def test_an_slo_is_told_in_words(spec: Spec) -> None:
 def test_each_alert_is_one_sentence_with_its_time_at_total_outage(spec: Spec) -> None:
     told = explain.explain(spec, spec.slos[1], 2026, 11).alerts
     assert told[:2] == (
-        "zone 1 (trading, volatile): spike pages when 3% of the last 1m is bad; after a total outage of 2s, at the latest 32s.",
+        "zone 1 (trading, volatile): spike pages when 3% of the last 1m is bad; after a total outage of 2s, at the latest 37s.",
         "zone 1 (trading, volatile): fast pages when the budget burns 14 times too fast over 1h and over 5m; "
-        "after a total outage of 6s, at the latest 1m36s.",
+        "after a total outage of 6s, at the latest 2m11s.",
     )
     assert told[-1].startswith("zone 4 (maintenance): slow opens a ticket when the budget burns 3 times too fast over 6h and over 1h")
     assert len(told) == 10, "three in zones 1 and 2, two in 3 and 4: the spike only pages"

@@ -14,7 +14,17 @@ from hypothesis import strategies as st
 
 from ops.session import Calendar, DayType, Hours, Maintenance, Phase, PhaseName, Zone
 from ops.slo import factors
-from ops.slo.factors import bad_minutes_to_fire, budgets, derived_factor, faults, firings, highest_burn, month_minutes, severity_of
+from ops.slo.factors import (
+    bad_minutes_to_fire,
+    budgets,
+    derived_factor,
+    faults,
+    firings,
+    highest_burn,
+    month_minutes,
+    severity_of,
+    spike_threshold,
+)
 from ops.slo.model import Money, Policy, Severity, Spec, Terms, Tier
 from ops.slo.parse import DEFAULT_TIERS
 from ops.specs import parse_percent
@@ -158,9 +168,26 @@ def test_a_budget_that_gives_a_factor_below_one_is_found_with_its_numbers() -> N
 
 
 def test_a_spike_within_what_the_objective_allows_is_found_only_where_it_can_page() -> None:
-    found = faults(with_zone(Zone.REGULAR, objective=Fraction("0.97")))
-    assert [(fault.tier, fault.zone) for fault in found] == [("spike", Zone.REGULAR)]
-    assert faults(with_zone(Zone.MAINTENANCE, objective=Fraction("0.97"))) == ()
+    slower = (DEFAULT_TIERS[0], replace(DEFAULT_TIERS[1], factor=Fraction(1, 2)), DEFAULT_TIERS[2])
+    found = faults(replace(with_zone(Zone.REGULAR, objective=Fraction("0.97")), tiers=slower))
+    assert [fault.zone for fault in found if fault.tier == "spike"] == [Zone.REGULAR]
+    maintenance = replace(with_zone(Zone.MAINTENANCE, objective=Fraction("0.97")), tiers=slower)
+    assert [fault.tier for fault in faults(maintenance) if fault.tier == "spike"] == []
+
+
+@pytest.mark.parametrize(("objective", "threshold"), [("0.9999", "0.03"), ("0.998", "0.03"), ("0.99", "0.14"), ("0.9", "1")])
+def test_a_spike_is_never_less_than_the_fast_burn(objective: str, threshold: str) -> None:
+    """What is an ordinary minute of a loose promise wakes nobody; a total outage always does."""
+    spec = with_zone(Zone.REGULAR, objective=Fraction(objective))
+    assert spike_threshold(spec, spec.default.terms[Zone.REGULAR]) == Fraction(threshold)
+    (told,) = [each for each in firings(spec, spec.default) if (each.tier.name, each.zone) == ("spike", Zone.REGULAR)]
+    assert (told.factor, told.earliest_s) == (Fraction(threshold), Fraction(threshold) * 60)
+
+
+def test_there_is_no_spike_where_nobody_is_woken() -> None:
+    assert spike_threshold(SPEC, TERMS[Zone.EXTENDED]) is None
+    silent = replace(SPEC, tiers=(replace(DEFAULT_TIERS[0], severity=Severity.NONE), *DEFAULT_TIERS[1:]))
+    assert spike_threshold(silent, TERMS[Zone.VOLATILE]) is None
 
 
 def test_hours_that_a_venue_does_not_have_are_no_fault() -> None:

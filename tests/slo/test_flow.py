@@ -1,5 +1,6 @@
 """Generate and prove: all or nothing, nothing of anybody else, and never an empty success."""
 
+import json
 import shutil
 import stat
 from pathlib import Path
@@ -170,3 +171,26 @@ def test_the_real_promtool_accepts_the_rules(declared, books):
         path.write_text("rule_files: []\ntests: []\n")
     proof = flow.test(declared)
     assert proof.failures == ()
+
+
+def test_a_persons_file_that_tells_of_the_command_is_neither_removed_nor_overwritten(declared, books):
+    flow.generate(declared, books)
+    own, clock = declared / "generated/mine.rules.yaml", declared / "generated/clock.rules.yaml"
+    own.write_text("# by hand: adds to what opsctl slo generate writes\ngroups: []\n")
+    assert flow.generate(declared, books).removed == ()
+    clock.write_text("groups: []  # a drill\n")
+    before = {path: path.read_bytes() for path in declared.rglob("*") if path.is_file()}
+    with pytest.raises(Refused, match="was not made by"):
+        flow.generate(declared, books)
+    assert {path: path.read_bytes() for path in declared.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("where", ['a="x\x7fy"', 'a="x\u2028y"', 'a="x\u202ey"'], ids=["control", "line separator", "direction"])
+def test_an_invisible_character_in_a_selector_is_refused_before_a_rule_file_breaks(declared, books, where):
+    spec = next(declared.glob("*.yaml"))
+    text = spec.read_text()
+    assert "total:" in text
+    spec.write_text(text.replace("total:", f"where: {json.dumps(where)}, total:" if "{total:" in text else "total:", 1))
+    with pytest.raises(UsageError, match="invisible|not YAML"):
+        flow.generate(declared, books)
+    assert not (declared / "generated").exists()

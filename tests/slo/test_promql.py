@@ -81,7 +81,7 @@ def test_the_labels_of_a_where_are_found_past_its_values() -> None:
 
 
 def test_an_expression_gives_its_series_windows_and_how_far_back_they_lie() -> None:
-    reading = read('rate(a_total{x="y"}[5m] offset 1m) / max_over_time(slo:bad:ratio{e!~"z"}[33d:12h]) > bool on () b')
+    reading = read('rate(a_total{x="y"}[5m] offset 1m) / max_over_time(slo:bad:ratio{e!~"z"}[33d:3h]) > bool on () b')
     assert reading.references == (
         Reference("a_total", (Matcher("x", "=", "y"),), 300, 360, 1),
         Reference("slo:bad:ratio", (Matcher("e", "!~", "z"),), 0, 33 * 86400, 66),

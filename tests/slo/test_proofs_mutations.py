@@ -63,7 +63,7 @@ MUTATIONS = {
     "freeze below zero": Mutation(WINDOWS, r"<= bool 0", "< bool -1000", "dollars"),
     "dollars of another zone": Mutation(WINDOWS, r"vector\(500\)", "vector(100)", "dollars"),
     "days that are over forgotten": Mutation(
-        WINDOWS, r" or max_over_time\(slo:bad_minutes:day\{[^}]*\}\[33d:12h\]\)", "", "month end", EVERY_FIVE
+        WINDOWS, r" or max_over_time\(slo:bad_minutes:day\{[^}]*\}\[33d:3h\]\)", "", "month end", EVERY_FIVE
     ),
     "month in UTC": Mutation(CALENDAR, r"(- 18000)([^>]*?)", r"\2", "month end", EVERY_FIVE),
     "no daylight saving": Mutation(CALENDAR, r"\) \+ 3600", ") + 0", "clock change, after (2026-03)"),

@@ -19,7 +19,7 @@ RULES = sorted((ROOT / "alerts").glob("*.yaml"))
 ALERTS = [rule for file in RULES for group in yaml.safe_load(file.read_text())["groups"] for rule in group["rules"]]
 SLOS = [slo for spec in load_all(ROOT / "slo") for slo in spec.slos]
 PROMTOOL = shutil.which("promtool")
-HAPROXY_SERIES = {"haproxy_backend_active_servers", "haproxy_server_check_up_down_total"}
+HAPROXY_SERIES = {"haproxy_backend_active_servers", "haproxy_backend_status", "haproxy_server_check_up_down_total"}
 """Checked against a running HAProxy in test_monitoring.py."""
 
 
