@@ -25,11 +25,15 @@ def lines(prometheus: str, bad: Mapping[str, Any]) -> list[str]:
 
 
 def _measured(queries: Queries, bad: Mapping[str, Any]) -> str:
-    """The worst slice while it was out. A slice is a minute, and judged every 20 s."""
-    worst = _value(queries, f'max(max_over_time(slo:bad:ratio{{slo="{SLO}"}}[3m]))')
+    """What members saw. A slice is of the minute before, and judged every 20 s; so this is the time since just before the release."""
+    worst = _value(queries, f'max(max_over_time(slo:bad:ratio{{slo="{SLO}"}}[1m]))')
     if worst is None or (bad["canary_errors"] and not worst):
         return f"{SLO}: {SOON}"
-    return f"{SLO}: {worst:.3%} of all answers were errors in the worst minute, since members were kept on the stable version"
+    price = _value(
+        queries, f'sum(sum_over_time(slo:bad:slice{{slo="{SLO}"}}[10m]) * on (policy, zone) group_left () slo_policy:cost:usd_per_minute)'
+    )
+    lost = "no minute is closed yet" if price is None else f"${price:,.3f} lost in the minutes recorded so far"
+    return f"{SLO}: with the canary {worst:.3%} of all answers were errors in the worst minute; {lost}"
 
 
 def _if_everybody(queries: Queries, bad: Mapping[str, Any]) -> list[str]:

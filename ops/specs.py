@@ -74,10 +74,15 @@ def load(path: Path) -> Section:
             f"{path}: is nested too deeply to be settings", hint="see the commented example in pipelines/canary.yaml"
         ) from error
     except yaml.YAMLError as error:
-        raise UsageError(f"{path}: not YAML (one document): {str(error).replace(chr(10), ' ')}", hint="mend the line named") from error
+        raise UsageError(f"{path}: not YAML (one document): {yaml_words(error)}", hint="mend the line named") from error
     if not isinstance(node, yaml.MappingNode):
         raise UsageError(f"{path}:1: expected a mapping of settings", hint="see the commented example in pipelines/canary.yaml")
     return Section(path, node, "")
+
+
+def yaml_words(error: yaml.YAMLError) -> str:
+    """What is wrong and at which line, in one line and without the name that PyYAML gives to a text."""
+    return " ".join(str(error).replace('in "<unicode string>", line', "at line").split())
 
 
 def _loader(text: str) -> Any:

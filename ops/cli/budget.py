@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ops.cli.common import Output, OutputOption, StateOption, answer, say, state_of
+from ops.cli.common import Output, OutputOption, StateOption, answer, state_of
 from ops.config import declared_dir
 from ops.errors import UsageError
 from ops.session import Zone
@@ -273,10 +273,9 @@ def _check_view(view: View, plot: Path | None, slo: str | None) -> None:
     if plot is not None and slo is not None:
         raise UsageError("a picture shows all SLOs", hint="leave away --slo, or --plot")
     if plot is not None:
-        from ops.cli.plot import SUFFIXES
+        from ops.cli.plot import check_suffix
 
-        if plot.suffix.lower() not in SUFFIXES:
-            raise UsageError(f"--plot {plot}: the name must end in one of {', '.join(SUFFIXES)}")
+        check_suffix(plot)
 
 
 def _spec(exchange: str | None, own: str | None, folder: Path | None) -> Spec:
@@ -305,23 +304,17 @@ def _known(slo: str, spec: Spec) -> None:
 
 def _draw_month(queries: Queries, spec: Spec, report: Report, plot: Path) -> None:
     from ops.cli import slo_plot
+    from ops.cli.plot import drawn
     from ops.slo.budget import spent_curve
 
     curve = spent_curve(queries, spec, report.at_s)
-    _written(plot, lambda: slo_plot.draw_managers(report, curve, plot))
+    drawn(plot, lambda: slo_plot.draw_managers(report, curve, plot))
 
 
 def _draw_recent(queries: Queries, spec: Spec, now_s: float, hours: float, plot: Path) -> None:
     from ops.cli import slo_plot
+    from ops.cli.plot import drawn
     from ops.slo import recent
 
     found = recent.read(queries, spec, now_s, hours)
-    _written(plot, lambda: slo_plot.draw_operators(found, plot))
-
-
-def _written(plot: Path, draw: Any) -> None:
-    try:
-        draw()
-    except OSError as error:
-        raise UsageError(f"--plot {plot}: cannot be written: {error.strerror}") from error
-    say(f"drew {plot}")
+    drawn(plot, lambda: slo_plot.draw_operators(found, plot))

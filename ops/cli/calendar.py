@@ -210,15 +210,10 @@ def _clock(minute: int) -> str:
 
 def _plot(calendar: Calendar, day: date, month: date, path: Path) -> None:
     from ops.cli.calendar_plot import draw
-    from ops.cli.plot import SUFFIXES
+    from ops.cli.plot import check_suffix, drawn
 
-    if path.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"--plot {path}: the name must end in one of {', '.join(SUFFIXES)}")
-    try:
-        draw(calendar, day, month, path)
-    except OSError as error:
-        raise UsageError(f"--plot {path}: cannot be written: {error.strerror}") from error
-    say(f"drew {path}")
+    check_suffix(path)
+    drawn(path, lambda: draw(calendar, day, month, path))
 
 
 def _years(text: str) -> tuple[int, int]:

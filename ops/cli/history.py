@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ops.cli.common import Output, OutputOption, StateOption, finish_left, print_json, say, state_of
-from ops.errors import UsageError
+from ops.cli.common import Output, OutputOption, StateOption, finish_left, print_json, state_of
 
 if TYPE_CHECKING:
     from ops.deploy.journal import Record
@@ -118,12 +117,7 @@ def _table(found: tuple[Record, ...]) -> None:
 
 
 def _plot(one: Record, path: Path) -> None:
-    from ops.cli.plot import SUFFIXES, draw
+    from ops.cli.plot import check_suffix, draw, drawn
 
-    if path.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"--plot {path}: the name must end in one of {', '.join(SUFFIXES)}")
-    try:
-        draw(one, path)
-    except OSError as error:
-        raise UsageError(f"--plot {path}: cannot be written: {error.strerror}") from error
-    say(f"drew {path}")
+    check_suffix(path)
+    drawn(path, lambda: draw(one, path))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from ops.cli.common import say
+from ops.errors import UsageError
 
 if TYPE_CHECKING:
     from ops.deploy.journal import Record
@@ -11,6 +15,21 @@ if TYPE_CHECKING:
 SUFFIXES = (".png", ".svg", ".pdf")
 COLOURS = {"PASS": "#2a9d4a", "FAIL": "#d62828", "INCONCLUSIVE": "#e9a820"}
 CANARY, STABLE, WEIGHT = "#d1495b", "#30638e", "#5b5f97"
+
+
+def check_suffix(path: Path) -> None:
+    """Before anything is asked or drawn: what the picture is to be is told by its name. Raises UsageError."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"--plot {path}: the name must end in one of {', '.join(SUFFIXES)}", "name it like picture.png")
+
+
+def drawn(path: Path, draw_it: Callable[[], None]) -> None:
+    """Draw, and say so. Raises UsageError when the file cannot be written."""
+    try:
+        draw_it()
+    except OSError as error:
+        raise UsageError(f"--plot {path}: cannot be written: {error.strerror}", "name a file in a folder that is there") from error
+    say(f"drew {path}")
 
 
 def draw(one: Record, path: Path) -> None:

@@ -134,7 +134,7 @@ def generate(
 
 @app.command(
     "test",
-    help="Prove what was generated: promtool checks every rule file and runs every test.\n\n"
+    help="Prove what was generated: promtool checks every rule file and runs every test. Exit code 2 when one fails.\n\n"
     "Examples:  opsctl slo test  ·  opsctl slo test --promtool /opt/prometheus/promtool",
 )
 def test(
@@ -145,8 +145,9 @@ def test(
     from ops.slo import flow
 
     found = flow.test(declared_dir("slo", folder), promtool, say)
-    data = asdict(found)
-    answer(output, data, lambda: print(f"{found.files} rule files, {found.tests} test files: {'all pass' if found.ok else 'FAILED'}"))
+    told = f"{_many(found.rules, 'rule')} in {_many(found.files, 'file')}; {_many(found.cases, 'test')} with {_many(found.claims, 'claim')}"
+    said = "all pass" if found.ok else f"{_many(len(found.failures), 'file')} FAILED"
+    answer(output, asdict(found) | {"ok": found.ok}, lambda: print(f"{told}: {said}"))
     if not found.ok:
         raise typer.Exit(int(ExitCode.USAGE))
 
@@ -167,6 +168,8 @@ def explain(
 
     spec, slo = _find(name, exchange, folder)
     one = explained(spec, slo, *_month(month, spec))
+    if not spec.calendar.valid_from <= date.fromisoformat(f"{one.month}-01") <= spec.calendar.valid_until:
+        say(f"note: the holidays of {one.month} are not in the calendar {spec.calendar.name}: its minutes are too many")
     answer(output, _explained_data(one), lambda: _print_explained(one))
 
 
@@ -187,16 +190,18 @@ def backtest(
     output: OutputOption = Output.TEXT,
 ) -> None:
     from ops import wiring
+    from ops.cli.plot import check_suffix, drawn
     from ops.slo import backtest as slo_backtest
 
+    if plot is not None:
+        check_suffix(plot)
     spec = _spec(exchange, folder)
     start_s, end_s = _when(start, "--from", spec), _when(end, "--to", spec)
     found = slo_backtest.run(spec, wiring.queries(_prometheus(prometheus, state)), start_s, end_s, say)
     if plot is not None:
         from ops.cli.slo_plot import draw_backtest
 
-        draw_backtest(found, plot)
-        say(f"drew {plot}")
+        drawn(plot, lambda: draw_backtest(found, plot))
     answer(output, asdict(found) | {"pages": found.pages, "tickets": found.tickets}, lambda: _print_backtest(found))
 
 
@@ -303,12 +308,18 @@ def _foreign(files: list[Path]) -> Report:
 
 
 def _refuse(report: Report, output: Output) -> None:
-    if output is Output.JSON:
-        print_json(_report_data(report))
     for one in report.errors:
         say(str(one))
-    count = len(report.errors)
-    raise UsageError(f"the specs have {count} error{'s' if count > 1 else ''}: nothing was written", "mend them, then: opsctl slo check")
+    refused = UsageError(f"the specs have {_many(len(report.errors), 'error')}: nothing was written", "mend them, then: opsctl slo check")
+    if output is not Output.JSON:
+        raise refused
+    told = {"message": refused.message, "hint": refused.hint, "exit_code": int(refused.exit_code)}
+    print_json(_report_data(report) | {"error": told})
+    raise typer.Exit(int(refused.exit_code))
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _report_data(report: Report) -> dict[str, Any]:
@@ -326,8 +337,8 @@ def _print_report(report: Report, files: list[Path] | None) -> None:
             f"{cost.samples_per_minute_per_slo:,.0f} samples read a minute; Prometheus must keep {cost.retention_days} days "
             f"(--storage.tsdb.retention.time={cost.retention_days}d)"
         )
-    what = f"{len(files)} rule files" if files else f"{sum(len(spec.slos) for spec in report.specs)} SLOs"
-    print(f"{what}: {len(report.errors)} errors, {len(report.warnings)} warnings")
+    what = _many(len(files), "rule file") if files else _many(sum(len(spec.slos) for spec in report.specs), "SLO")
+    print(f"{what}: {_many(len(report.errors), 'error')}, {_many(len(report.warnings), 'warning')}")
 
 
 def _print_generated(data: dict[str, list[str]], counts: dict[str, int], dry_run: bool) -> None:
@@ -336,20 +347,27 @@ def _print_generated(data: dict[str, list[str]], counts: dict[str, int], dry_run
         print(f"{verb} {path}")
     for path in data["removed"]:
         print(f"{'would remove' if dry_run else 'removed'} {path}")
-    files = f"{len(data['written'])} files changed, {len(data['same'])} as they were"
-    print(f"{counts['rules']} rules, {counts['alerts']} of them alerts; {files}")
+    files = f"{_many(len(data['written']), 'file')} {'would change' if dry_run else 'changed'}, {len(data['same'])} as they were"
+    print(f"{_many(counts['rules'], 'rule')}, {counts['alerts']} of them alerts; {files}")
 
 
 def _spec(exchange: str | None, folder: Path | None) -> Spec:
     from ops.slo import parse
 
     specs = parse.load_all(declared_dir("slo", folder))
-    found = [spec for spec in specs if exchange is None or spec.exchange == exchange]
+    found = _of_exchange(specs, exchange)
     if len(found) != 1:
-        there = ", ".join(spec.exchange for spec in specs)
-        reason = f"--exchange {exchange}: is not declared" if exchange else "several venues are declared"
-        raise UsageError(f"{reason}: {there}", "name one with --exchange")
+        raise UsageError("several venues are declared", f"name one with --exchange: {', '.join(spec.exchange for spec in specs)}")
     return found[0]
+
+
+def _of_exchange(specs: tuple[Spec, ...], exchange: str | None) -> tuple[Spec, ...]:
+    """All of them, or the one that is named."""
+    found = tuple(spec for spec in specs if exchange in (None, spec.exchange))
+    if not found:
+        there = ", ".join(spec.exchange for spec in specs)
+        raise UsageError(f"--exchange {exchange}: no SLOs are declared for it", f"there are {there}")
+    return found
 
 
 def _find(name: str, exchange: str | None, folder: Path | None) -> tuple[Spec, Slo]:
@@ -357,7 +375,7 @@ def _find(name: str, exchange: str | None, folder: Path | None) -> tuple[Spec, S
 
     from ops.slo import parse
 
-    specs = [spec for spec in parse.load_all(declared_dir("slo", folder)) if exchange in (None, spec.exchange)]
+    specs = _of_exchange(parse.load_all(declared_dir("slo", folder)), exchange)
     found = [(spec, slo) for spec in specs for slo in spec.slos if slo.name == name]
     if len(found) > 1:
         raise UsageError(f"{name}: is declared by {', '.join(spec.exchange for spec, _ in found)}", "name one with --exchange")
@@ -456,6 +474,7 @@ def _print_explained(one: Explanation) -> None:
             f"{float(each.bad_minutes):8.2f} bad min at ${float(each.usd_per_minute):,.2f} = ${float(each.usd):,.2f}"
             f"  (never closed: {float(each.wall_clock_minutes):.2f} min)"
         )
+    print("  Zones 1 and 2 share their minutes: each is shown as if it had them all.")
     print("\nAlerts:")
     for text in one.alerts:
         print(f"  {text}")

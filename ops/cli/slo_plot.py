@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from ops.cli.plot import SUFFIXES
-from ops.errors import UsageError
+from ops.cli.plot import check_suffix
 from ops.session import Zone
 
 if TYPE_CHECKING:
@@ -315,8 +314,7 @@ def _zone_band(axes: Any, found: Backtest) -> None:
 
 
 def _save(path: Path, paint: Callable[[Any], Any]) -> None:
-    if path.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"--plot {path}: the name must end in one of {', '.join(SUFFIXES)}")
+    check_suffix(path)
     import matplotlib
 
     matplotlib.use("Agg")

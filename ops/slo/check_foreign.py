@@ -19,6 +19,7 @@ from ops.slo import check_rules, promql
 from ops.slo.check_rules import Located
 from ops.slo.findings import Finding, error, warning
 from ops.slo.rulefile import Group, Rule, RuleFile
+from ops.specs import yaml_words
 
 SCRAPE_S = 15
 SCRAPES_PER_FRESHNESS = 3
@@ -59,9 +60,12 @@ def read(path: Path) -> Foreign:
     try:
         node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except (OSError, UnicodeDecodeError) as problem:
-        raise UsageError(f"{path}: cannot be read", "name a rule file of Prometheus") from problem
-    except (yaml.YAMLError, RecursionError) as problem:
-        raise UsageError(f"{path}: not YAML (one document): {str(problem).replace(chr(10), ' ')}", "mend the line named") from problem
+        reason = problem.strerror if isinstance(problem, OSError) else "it is not UTF-8 text"
+        raise UsageError(f"{path}: cannot be read: {reason}", "name a rule file of Prometheus") from problem
+    except RecursionError as problem:
+        raise UsageError(f"{path}: is nested too deeply to be rules", "name a rule file of Prometheus") from problem
+    except yaml.YAMLError as problem:
+        raise UsageError(f"{path}: not YAML (one document): {yaml_words(problem)}", "mend the line named") from problem
     top = _mapping(path, node)
     if not top.keys() & {"groups", "inhibit_rules"}:
         raise UsageError(

@@ -21,7 +21,7 @@ _FOLLOWS = (
     (r"expected one value", "write one value"),
     (r": write (.+)$", r"write \1"),
 )
-_PLACED = re.compile(r"(?P<place>.+?:\d+(?:: [^\s:]+)?): (?P<reason>.*)", re.DOTALL)
+_PLACED = re.compile(r"(?P<place>.+?:\d+(?:: [^\s:]+)?|[^\s:]+\.ya?ml): (?P<reason>.*)", re.DOTALL)
 
 
 class Level(StrEnum):

@@ -27,6 +27,7 @@ _OURS = re.compile(
     rf'|\A\{{\n "uid": "opsctl-.*\n.*\n "description": ".* Made by {MARK} from '
 )
 """How a generated file begins: a line of its own, or, in JSON, the description. A file that only tells of the command is a person's."""
+_RULE, _CASE, _CLAIM = (re.compile(rf"^ +- {begin}: ", re.MULTILINE) for begin in ("(?:record|alert)", "name", "expr"))
 RULES_END, TEST_END, PART_END = ".rules.yaml", ".test.yaml", "-alertmanager.yaml"
 TESTS, DASHBOARDS = "tests", "dashboards"
 CHECK_TIMEOUT_S = 60
@@ -50,7 +51,14 @@ class Proof:
     """What promtool said."""
 
     files: int
+    rules: int
+    """In them."""
     tests: int
+    """Files, too."""
+    cases: int
+    """In them: each a stretch of the venue's time."""
+    claims: int
+    """Of all cases: expressions whose value was held against what it must be."""
     failures: tuple[str, ...]
 
     @property
@@ -99,7 +107,7 @@ def generate(declared: Path, runbooks: Path, dry_run: bool = False, specs: Seque
 
 
 def test(declared: Path, promtool: Path | None = None, say: Callable[[str], None] = lambda _line: None) -> Proof:
-    """promtool on every generated file of rules and every test. `say` gets a line for each that fails.
+    """promtool on every generated file of rules and every test. `say` gets a line for each before it runs, and what went wrong.
 
     Raises Refused when nothing is generated, Unavailable when promtool is not there.
     """
@@ -109,15 +117,23 @@ def test(declared: Path, promtool: Path | None = None, say: Callable[[str], None
         missing = "rules" if not files else "tests"
         raise Refused(f"{folder} holds no generated {missing}: nothing would be proved", "opsctl slo generate")
     program = str(promtool or "promtool")
-    commands = [([program, "check", "rules", *map(str, files)], CHECK_TIMEOUT_S)]
-    commands += [([program, "test", "rules", str(path)], TEST_TIMEOUT_S) for path in tests]
+    rules, cases, claims = _count(_RULE, files), _count(_CASE, tests), _count(_CLAIM, tests)
+    steps = [(f"{rules} rules in {len(files)} files", [program, "check", "rules", *map(str, files)], CHECK_TIMEOUT_S)]
+    for number, path in enumerate(tests, 1):
+        what = f"{path.name} ({number} of {len(tests)}), {_count(_CASE, [path])} tests"
+        steps.append((what, [program, "test", "rules", str(path)], TEST_TIMEOUT_S))
     failures = []
-    for command, timeout_s in commands:
+    for what, command, timeout_s in steps:
+        say(what)
         said = _run(command, timeout_s)
         if said:
             failures.append(said)
             say(said)
-    return Proof(len(files), len(tests), tuple(failures))
+    return Proof(len(files), rules, len(tests), cases, claims, tuple(failures))
+
+
+def _count(begins: re.Pattern[str], paths: Iterable[Path]) -> int:
+    return sum(len(begins.findall(_text_of(path) or "")) for path in paths)
 
 
 def _rule_texts(specs: Sequence[Spec]) -> tuple[dict[str, str], dict[str, int]]:

@@ -17,7 +17,7 @@ import yaml
 
 from ops.errors import UsageError
 from ops.slo.promql import decimal
-from ops.specs import Section, parse_number
+from ops.specs import Section, parse_number, yaml_words
 
 API_VERSION = "openslo/v1"
 KINDS = ("SLO", "SLI", "DataSource", "AlertPolicy", "AlertCondition", "AlertNotificationTarget", "Service")
@@ -181,7 +181,7 @@ def _nodes(path: Path) -> Iterator[yaml.Node]:
     except RecursionError as error:
         raise UsageError(f"{path}: is nested too deeply to be OpenSLO") from error
     except yaml.YAMLError as error:
-        raise UsageError(f"{path}: not YAML: {str(error).replace(chr(10), ' ')}", hint="mend the line named") from error
+        raise UsageError(f"{path}: not YAML: {yaml_words(error)}", hint="mend the line named") from error
     for document in documents:
         if isinstance(document, yaml.SequenceNode):
             yield from document.value

@@ -1,11 +1,12 @@
 """From an SLO to PromQL: the badness (0..1) of its last slice, judged every 20 s.
 
-The obvious `errors / total` is wrong in five ways, each of which has its test:
+The obvious `errors / total` is wrong in six ways, each of which has its test:
 
 - A bad counter that never counted has no series: none bad, not all bad. A good counter without series is the reverse: all bad.
 - No traffic is not missing data. `idle` is decided by the total's series being there with too few events, `no_data` by their absence.
   A series that is there for the first time cannot be measured yet (an increase wants two samples); it is idle, not missing, so that a
   change of labels at a promotion opens no page.
+- A Prometheus that was away for a few minutes has nothing in its range, and looks back at series that are there: nothing to be judged.
 - A range outlives its target: `[1m]` shows a dead exporter's events for another minute. The series' presence now (`and sum(...)`) ends that
   with the first failed scrape.
 - One of several groups that vanishes leaves the rest, and nothing is empty. Whatever was there within ten minutes is expected now.
@@ -110,16 +111,22 @@ def _alternatives(slo: Slo, exchange: str) -> list[str]:
             measured = _ratio(slo, *_latency(sli, exchange), good=True)
         case Freshness(timestamp=metric, threshold_s=bound):
             age = f"scalar({c.SERIES_CLOCK}) - {_aggregate('max', slo.group_by, _select(metric, exchange))}"
-            measured = [f"1 - ({age} <= bool {promql.decimal(bound)})"]
+            seen = _aggregate("sum", slo.group_by, f"count_over_time({_select(metric, exchange)}[{window}])")
+            measured = [f"1 - ({age} <= bool {promql.decimal(bound)}) and {seen}", _unseen(slo, metric, exchange)]
         case Probe(metric=metric):
             series = _select(metric, exchange)
             share = f"clamp(avg_over_time({series}[{window}]), 0, 1)"
-            measured = ["1 - " + _aggregate("avg", slo.group_by, f"{share} and {series}")]
+            measured = ["1 - " + _aggregate("avg", slo.group_by, f"{share} and {series}"), _unseen(slo, metric, exchange)]
         case Threshold() as sli:
-            measured = [_aggregate("max", slo.group_by, _beyond(sli, exchange, window))]
+            measured = [_aggregate("max", slo.group_by, _beyond(sli, exchange, window)), _unseen(slo, sli.metric, exchange)]
         case Raw(bad_ratio=expr):
             measured = [_aggregate("max", slo.group_by, f"clamp({expr.replace(WINDOW_PLACEHOLDER, window)}, 0, 1)")]
     return measured + _missing(slo, exchange)
+
+
+def _unseen(slo: Slo, metric: Selector, exchange: str) -> str:
+    """Good, like the idle slices of a counter, while the series is there and has no sample in the slice: Prometheus itself was away."""
+    return f"0 * {_aggregate('max', slo.group_by, _select(metric, exchange))}"
 
 
 def _ratio(slo: Slo, total: str, part: str, *, good: bool) -> list[str]:

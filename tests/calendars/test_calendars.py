@@ -45,6 +45,13 @@ def load(folder, text):
     return calendars.load(path)
 
 
+def test_a_venue_may_have_no_maintenance(tmp_path):
+    head, _, rest = GOOD.partition("maintenance:\n")
+    without = head + "maintenance: []\n" + rest[rest.index("volatility") :]
+    assert load(tmp_path, without).maintenance == ()
+    assert load(tmp_path, without) == load(tmp_path, without.replace("maintenance: []\n", ""))
+
+
 def test_a_file_becomes_a_calendar(tmp_path):
     good = GOOD.replace('days: [sat, sun], from: "10:00", to: "24:00"', 'days: [sat, sun], from: "10:00", to: "20:00"')
     found = load(tmp_path, good)

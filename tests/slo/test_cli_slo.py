@@ -106,7 +106,7 @@ def test_check_of_a_strangers_rules(tmp_path: Path) -> None:
     result = run("check", "--rules", path)
     assert result.exit_code == 2
     assert "rules.yml:1: A: expr: zombie_total is a counter" in result.stdout
-    assert "1 rule files: " in result.stdout
+    assert "1 rule file: " in result.stdout
 
 
 def test_check_without_specs_says_how_to_begin(declared: Path) -> None:
@@ -145,6 +145,33 @@ def test_nothing_is_generated_from_a_factor_that_never_fires(started: Path) -> N
     assert "a total outage of 1h reaches 50: it can never fire" in result.stderr
 
 
+def test_what_is_refused_is_one_json_document(started: Path) -> None:
+    path = broken(started)
+    result = run("generate", "--output", "json")
+    found = json.loads(result.stdout)
+    assert (result.exit_code, found["ok"], found["error"]["exit_code"], len(found["findings"])) == (2, False, 2, 1)
+    assert str(path) in result.stderr
+
+
+def test_a_file_that_is_no_text_is_told_by_its_name(started: Path) -> None:
+    path = started / "slo" / "xdemo.yaml"
+    path.write_bytes(b"\xff\xfe")
+    assert run("check").stdout.startswith(f"error: {path}: cannot be read: it is not UTF-8 text\n")
+
+
+def test_a_test_says_what_it_proves_and_how_much(started: Path, tmp_path: Path) -> None:
+    assert run("generate").exit_code == 0
+    promtool = tmp_path / "promtool"
+    promtool.write_text("#!/bin/sh\nexit 0\n")
+    promtool.chmod(0o755)
+    good = run("test", "--promtool", promtool)
+    assert (good.exit_code, good.stderr.count("xdemo-01")) == (0, 3)
+    assert re.fullmatch(r"\d+ rules in \d files; \d+ tests with [\d,]+ claims: all pass\n", good.stdout)
+    promtool.write_text("#!/bin/sh\n[ $1 = check ]\n")
+    bad = run("test", "--promtool", promtool, "--output", "json")
+    assert (bad.exit_code, json.loads(bad.stdout)["ok"], len(json.loads(bad.stdout)["failures"])) == (2, False, 3)
+
+
 def test_a_test_without_promtool_says_what_to_install(started: Path) -> None:
     run("generate")
     found = refused("test", "--promtool", "/none/promtool")
@@ -159,6 +186,21 @@ def test_explain_is_for_people_and_for_pipelines(started: Path) -> None:
     data = json.loads(run("explain", "order-ack-latency", "--month", "2026-11", "--output", "json").stdout)
     assert (data["zones"][0]["minutes"], data["zones"][0]["bad_minutes"], len(data["alerts"])) == (8190, 81.9, 10)
     assert "bad min at $500.00" in run("explain", "order-ack-latency").stdout, "this month, when none is named"
+
+
+def test_explain_says_when_holidays_are_not_known(started: Path) -> None:
+    name = "gateway-errors"
+    assert "are not in the calendar" in run("explain", name, "--month", "2099-01").stderr
+    assert run("explain", name, "--month", "2026-11").stderr == ""
+
+
+def test_a_venue_that_is_not_declared_is_told_with_those_that_are(started: Path) -> None:
+    assert refused("explain", "gateway-errors", "--exchange", "XX").hint == "there are XDEMO"
+
+
+def test_a_picture_of_no_kind_is_refused_before_anything_is_asked(started: Path) -> None:
+    error = refused("backtest", "--from", "2026-11-02", "--to", "2026-11-03", "--plot", "x.txt", "--prometheus", "http://127.0.0.1:1")
+    assert "must end in one of .png, .svg, .pdf" in error.message
 
 
 def test_explain_knows_what_was_nearly_meant(started: Path) -> None:
@@ -183,7 +225,7 @@ def test_the_venue_is_named_when_there_are_several(started: Path) -> None:
     assert run("init", "--exchange", "XOTHER", "--calendar", "calendars/plain.yaml").exit_code == 0
     assert refused("explain", "core-link").hint == "name one with --exchange"
     assert run("explain", "core-link", "--exchange", "XOTHER").exit_code == 0
-    assert refused("backtest", "--from", "2026-11-02", "--to", "2026-11-03").hint == "name one with --exchange"
+    assert refused("backtest", "--from", "2026-11-02", "--to", "2026-11-03").hint == "name one with --exchange: XDEMO, XOTHER"
 
 
 @pytest.mark.parametrize("command", [None, "init", "check", "generate", "test", "backtest", "explain", "import", "export"])

@@ -145,7 +145,22 @@ def test_a_failure_is_told_and_counted(declared, books, tmp_path):
     said = []
     proof = flow.test(declared, judge(tmp_path, '[ "$1" = check ] || { echo "it failed"; exit 1; }'), said.append)
     assert not proof.ok
-    assert said == list(proof.failures) == ["it failed"] * proof.tests
+    assert proof.failures == ("it failed",) * proof.tests
+    assert [line for line in said if line == "it failed"] == list(proof.failures)
+
+
+def test_what_is_proved_is_told_before_and_counted(declared, books, tmp_path):
+    made = flow.generate(declared, books)
+    said = []
+    proof = flow.test(declared, judge(tmp_path, "true"), said.append)
+    tests = sorted((declared / "generated" / "tests").glob("*.test.yaml"))
+    found = [yaml.safe_load(path.read_text(encoding="utf-8"))["tests"] for path in tests]
+    assert proof.rules == made.rules
+    assert proof.cases == sum(map(len, found))
+    assert proof.claims == sum(len(case["promql_expr_test"]) for cases in found for case in cases)
+    assert said[0] == f"{proof.rules} rules in {proof.files} files"
+    assert said[1] == f"{tests[0].name} (1 of {len(tests)}), {len(found[0])} tests"
+    assert len(said) == 1 + proof.tests
 
 
 def test_a_promtool_that_hangs_is_a_failure(declared, books, tmp_path, monkeypatch):

@@ -138,6 +138,10 @@ def test_a_written_alert_replaces_the_one_of_its_name_and_the_others_stay(folder
     ]
 
 
+def test_an_empty_list_of_alerts_leaves_those_that_come_with_every_spec(folder: Path) -> None:
+    assert parse.load(written(folder, HEAD + "alerts: []\nslos:\n" + ONE)).tiers == parse.DEFAULT_TIERS
+
+
 def test_an_slo_that_pages_nobody_needs_no_first_action(folder: Path) -> None:
     quiet = HEAD.replace("severity: page", "severity: ticket")
     assert (

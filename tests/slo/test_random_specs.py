@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from ops.session import Calendar, Hours, Zone
@@ -119,7 +119,7 @@ folders = st.one_of(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, phases=[Phase.generate])
 @given(folders)
 def test_what_check_lets_through_loads_is_quiet_when_well_and_speaks_in_an_outage(told):
     with tempfile.TemporaryDirectory() as name:
@@ -140,17 +140,17 @@ def flow_of(declared: Path, books: Path) -> None:
         return
     loaded = parse.load_all(declared)
     texts = flow.generated(loaded)
-    assert flow.generated(parse.load_all(declared)) == texts
     assert len({name.lower() for name in texts}) == len(texts)
     flow.generate(declared, books)
     folder = declared / "generated"
+    assert {name: (folder / name).read_text(encoding="utf-8") for name in texts} == texts, "not the same twice"
     files = sorted(folder.glob("*.rules.yaml"))
     assert promtool("check", "rules", "--lint=all", "--lint-fatal", *files) == ""
     for spec in loaded:
         case = folder / f"{spec.exchange}.case.yaml"
         case.write_text(json.dumps(Case(spec, folder).told()), encoding="utf-8")
         said = promtool("test", "rules", case)
-        assert said == "", (spec, said)
+        assert said == "", said
 
 
 def promtool(*arguments: object) -> str:
@@ -194,7 +194,7 @@ class Case:
                     yield {"series": f"{metric}{{{pairs}}}", "values": values}
 
     def claims(self) -> Iterator[Mapping[str, Any]]:
-        told = 'ALERTS{tier!~"coverage|maintenance"}'
+        told = 'ALERTS{alertstate="firing",tier!~"coverage|maintenance"}'
         yield {"eval_time": f"{HEALTHY_MIN}m", "expr": f"count_over_time({told}[{HEALTHY_MIN}m])", "exp_samples": []}
         yield {"eval_time": f"{HEALTHY_MIN}m", "expr": "max(slo:bad:slice) > 0", "exp_samples": []}
         for slo in self.spec.slos:
