@@ -134,7 +134,7 @@ def ask(spec: Spec, queries: Queries, start_s: int, end_s: int, say: Say) -> His
 
 def _expression(expr: str) -> str:
     """The SLI without series that only loaded rules would have recorded: the clock, and the hold of long slices (see `_measured`)."""
-    body, held, _ = expr.rpartition(f"\n) * scalar(count({names.SERIES_ZONE_SLICE}")
+    body, held, _ = expr.rpartition(f"\n) * scalar(group({names.SERIES_ZONE_SLICE}")
     return (body.removeprefix("(\n") if held else expr).replace(names.SERIES_CLOCK, "vector(time())")
 
 

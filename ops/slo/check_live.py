@@ -133,7 +133,7 @@ def _expression(spec: Spec, slo: Slo) -> str:
     if isinstance(slo.sli, Raw):
         return check.raw_expr(slo)
     expr = sli.bad_ratio(slo, spec.exchange, spec.scrape_interval_s)
-    body, held, _ = expr.rpartition(f"\n) * scalar(count({names.SERIES_ZONE_SLICE}")
+    body, held, _ = expr.rpartition(f"\n) * scalar(group({names.SERIES_ZONE_SLICE}")
     return (body.removeprefix("(\n") if held else expr).replace(names.SERIES_CLOCK, "vector(time())")
 
 

@@ -178,7 +178,7 @@ def _one_session_only(slo: Slo, exchange: str, expr: str) -> str:
     if slo.slice_s <= 60:
         return expr
     zone = promql.selector(c.SERIES_ZONE_SLICE, exchange=exchange)
-    same = f"count({zone} and on (exchange, hours) {zone} offset {duration(slo.slice_s - 60)})"
+    same = f"group({zone} and on (exchange, hours) {zone} offset {duration(slo.slice_s - 60)})"
     return f"(\n{expr}\n) * scalar({same} or vector(0))"
 
 

@@ -311,7 +311,7 @@ def test_series_that_only_loaded_rules_record_are_not_asked_for() -> None:
     queries = told()
     backtest.run(replace(DAY.spec, slos=(stale, fresh)), queries, OPEN_S, OPEN_S + HOUR_S, lambda _text: None)
     assert any("errors_total[5m]" in query or "errors_total" in query for query in queries.asked)
-    recorded = (names.SERIES_CLOCK, names.SERIES_ZONE_SLICE, "scalar(count")
+    recorded = (names.SERIES_CLOCK, names.SERIES_ZONE_SLICE, "scalar(group")
     assert [query for query in queries.asked if any(name in query for name in recorded)] == []
     assert any("clamp(vector(time()) - feed_seconds" in query for query in queries.asked)
 

@@ -168,9 +168,7 @@ class Case:
 
     def told(self) -> Mapping[str, Any]:
         files = [path for path in sorted(self.folder.glob(f"{self.spec.exchange.lower()}-*.rules.yaml"))]
-        order = {
-            group["name"]: path for path in files for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]
-        }
+        order = {group["name"]: path for path in files for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]}
         ranked = sorted(order, key=lambda name: next(i for i, word in enumerate(ORDER) if re.search(word, name)))
         return {
             "rule_files": [str(path) for path in files],
@@ -190,7 +188,9 @@ class Case:
                 own = labels | {label: value for label in slo.group_by}
                 for name, values in series(slo, self.start_s).items():
                     metric, _, more = name.partition("|")
-                    pairs = ",".join(f"{key}={json.dumps(text, ensure_ascii=False)}" for key, text in (own | ({"le": more} if more else {})).items())
+                    pairs = ",".join(
+                        f"{key}={json.dumps(text, ensure_ascii=False)}" for key, text in (own | ({"le": more} if more else {})).items()
+                    )
                     yield {"series": f"{metric}{{{pairs}}}", "values": values}
 
     def claims(self) -> Iterator[Mapping[str, Any]]:

@@ -30,6 +30,16 @@ def counter(metric, values, labels='code="200"'):
 
 
 CASES = [
+    # Prometheus was away for two minutes and a half: what it last saw is neither an outage nor forgotten.
+    case("away-probe", Probe(Selector("z_up")), [series(f"z_up{{{X}}}", "1x8 _x10 1x20")], {"4m": 0, "5m": 0}),
+    case("away-gauge", Threshold(Selector("z_depth"), above=Fraction(5)), [series(f"z_depth{{{X}}}", "1x8 _x10 1x20")], {"4m": 0, "5m": 0}),
+    case(
+        "away-age",
+        Freshness(Selector("z_time"), Fraction(60)),
+        [series(f"z_time{{{X}}}", "1000000+15x8 _x10 1000285+15x20")],
+        {"4m": 0, "5m": 0},
+    ),
+    case("away-and-bad-again", Probe(Selector("z2_up")), [series(f"z2_up{{{X}}}", "1x8 _x10 0x20")], {"4m": 0, "6m": 1}),
     case("error-counter-that-never-counted", bad("a_total"), [counter("a_total", "0+15x20")], {"5m": 0}),
     case(
         "one-in-four-is-bad",
