@@ -32,7 +32,7 @@ def _measured(queries: Queries, bad: Mapping[str, Any]) -> str:
     price = _value(
         queries, f'sum(sum_over_time(slo:bad:slice{{slo="{SLO}"}}[10m]) * on (policy, zone) group_left () slo_policy:cost:usd_per_minute)'
     )
-    lost = "no minute is closed yet" if price is None else f"${price:,.3f} lost in the minutes recorded so far"
+    lost = "dollars are not recorded yet" if price is None else f"${price:,.3f} lost in the minutes recorded so far"
     return f"{SLO}: with the canary {worst:.3%} of all answers were errors in the worst minute; {lost}"
 
 

@@ -17,19 +17,20 @@ from fractions import Fraction
 from ops import conventions as c
 from ops.session import Hours, Zone
 from ops.slo import alert_text, factors, promql, sli
-from ops.slo.model import DEFAULT_POLICY, VENUE_SLO, Events, Idle, Latency, Severity, Slo, Spec, Terms, Tier
+from ops.slo.model import DEFAULT_POLICY, SLI_INTERVAL_S, VENUE_SLO, Events, Idle, Latency, Severity, Slo, Spec, Tier
 from ops.slo.rulefile import Rule
 
 SLOS_PER_FILE = 100
 """Prometheus writes the texts of each firing alert anew at every evaluation: tables of 1,000 texts in an outage of 1,000 SLOs would take it
 longer than the interval. Fewer would make more rules, and promtool slower."""
+FRESH_S = 2 * SLI_INTERVAL_S + 5
+"""Two evaluations of the calendar, and something for its phase."""
 MISSING_FOR_S = 60
 COVERAGE_AT_LEAST = Fraction(99, 100)
 COVERAGE_FOR_S = 4 * 3600
 """A month's first minutes are few: one that is late would be a gap."""
 KEPT_BEYOND_MIN = 60
 """How long a night's ticket goes on after delivery has begun."""
-USUAL_FAST_FACTOR = Fraction(14)
 BUDGET_TIER = "budget"
 VENUE = f'{c.LABEL_SLO}="{VENUE_SLO}"'
 
@@ -43,10 +44,15 @@ def series_of(spec: Spec) -> Callable[..., str]:
     return of
 
 
+def fresh(spec: Spec, series: str) -> str:
+    """The calendar's series as it is written now, valued by its time. Whoever was killed leaves no end marks: for five minutes Prometheus
+    looks back at yesterday's labels beside today's, and at those of before it went away."""
+    return f"(timestamp({series_of(spec)(series)}) > time() - {FRESH_S})"
+
+
 def zone_slice(spec: Spec) -> str:
-    """The zone of the present slice, to be joined to others: one series, whatever happened. A Prometheus that was killed leaves no end
-    marks, and for five minutes shows the zone (or day) before and the one after: the newer one counts."""
-    return f"(topk by (exchange) (1, timestamp({series_of(spec)(c.SERIES_ZONE_SLICE)})) ^ 0)"
+    """The zone of the present slice, to be joined to others: one series at most, worth 1. None in the minute after a start."""
+    return f"(topk by (exchange) (1, {fresh(spec, c.SERIES_ZONE_SLICE)}) ^ 0)"
 
 
 def kept_s(spec: Spec) -> int:
@@ -60,36 +66,15 @@ def kept_s(spec: Spec) -> int:
 
 def at_once(spec: Spec, slos: Sequence[Slo]) -> Iterator[Rule]:
     """The alert of one shard, beside its SLIs."""
-    if spike_tier(spec) is not None:
+    if factors.spike_tier(spec) is not None:
         yield _spike(spec, slos)
 
 
-def spike_tier(spec: Spec) -> Tier | None:
-    """The tier that judges the last slice, where somebody is told of it."""
-    told = [tier for tier in spec.tiers if tier.bad_share is not None and tier.severity is not Severity.NONE]
-    wakes = any(terms.severity is Severity.PAGE for policy in spec.policies for terms in policy.terms.values())
-    return told[0] if told and wakes else None
-
-
-def spike_threshold(spec: Spec, terms: Terms) -> Fraction | None:
-    """The tier's share, but never less than the fast tier's burn rate: 3 % of a slice breaks a promise of 99.9 %, but is an ordinary minute
-    of one of 99 %. None in a zone that does not page."""
-    tier = spike_tier(spec)
-    if tier is None or tier.bad_share is None or terms.severity is not Severity.PAGE:
-        return None
-    return min(Fraction(1), max(tier.bad_share, _fast_factor(spec) * terms.error_budget_ratio))
-
-
-def _fast_factor(spec: Spec) -> Fraction:
-    fast = next((tier for tier in spec.tiers if tier.name == "fast"), None)
-    return fast.factor if fast is not None and fast.factor is not None else USUAL_FAST_FACTOR
-
-
 def _spike(spec: Spec, slos: Sequence[Slo]) -> Rule:
-    tier, of = spike_tier(spec), series_of(spec)
+    tier, of = factors.spike_tier(spec), series_of(spec)
     assert tier is not None
     now = of(c.SERIES_BAD_NOW, _any_of(slos))
-    thresholds = {spike_threshold(spec, terms) for policy in spec.policies for terms in policy.terms.values()} - {None}
+    thresholds = {factors.spike_threshold(spec, terms) for policy in spec.policies for terms in policy.terms.values()} - {None}
     least = min(threshold for threshold in thresholds if threshold is not None)
     # The least threshold first: mostly nothing is left to be joined.
     return Rule(
@@ -97,6 +82,7 @@ def _spike(spec: Spec, slos: Sequence[Slo]) -> Rule:
         f">= on (exchange, policy, zone) group_left () {of(c.SERIES_SPIKE)}",
         alert="SloSpike",
         labels=_labels(tier.severity, tier.name),
+        keep_firing_for_s=kept_s(spec) if tier.severity is Severity.TICKET else 0,
         annotations={
             "summary": f"{alert_text.subject(slos)}: {{{{ $value | {alert_text.PERCENT} }}}} of the last slice was bad.",
             **_help(spec, slos, alert_text.spike_description(spec, slos)),
@@ -308,7 +294,7 @@ def _ticket(spec: Spec, name: str, expr: str, summary: str, first_action: str, *
         alert=name,
         labels={**({c.LABEL_SLO: VENUE_SLO} if slo else {}), **_labels(Severity.TICKET, BUDGET_TIER if slo else "coverage")},
         for_s=for_s,
-        keep_firing_for_s=kept_s(spec),
+        keep_firing_for_s=0 if slo else kept_s(spec),  # money is spent until the month ends, and not a minute longer
         annotations={
             "summary": summary,
             "first_action": first_action,

@@ -134,7 +134,7 @@ def _burning(spec: Spec) -> Iterable[Panel]:
         )  # fmt: skip
     yield Panel(
         20, "Bad share of the last slice", "timeseries", 12, 8, "percentunit",
-        f"Badness of the last minute, every 15 s: what the spike alert reads. The worst {WORST} SLOs.",
+        f"Badness of the last minute, every 20 s: what the spike alert reads. The worst {WORST} SLOs.",
         (Query(f"topk({WORST}, max by (exchange, slo) ({c.SERIES_BAD_NOW}{{{_SLO}}}))", "{{slo}}"),),
     )  # fmt: skip
     yield Panel(

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from ops.session import Zone
-from ops.slo.alerts import USUAL_FAST_FACTOR
+from ops.slo.factors import USUAL_FAST_FACTOR
 from ops.slo.model import Events, Freshness, Idle, Latency, NoData, Probe, Raw, Selector, Severity, Slo, Spec, Threshold, Tier
 from ops.slo.openslo_sli import quoted
 from ops.slo.promql import decimal, selector

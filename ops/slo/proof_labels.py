@@ -105,4 +105,8 @@ def _meets(actual: str, sign: str, value: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
+    """ValueError for what Prometheus can read and Python cannot, such as \\pL."""
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"cannot read the regular expression {pattern!r}: {error}") from error

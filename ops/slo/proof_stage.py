@@ -17,7 +17,7 @@ from functools import cached_property
 
 from ops.session import Hours, Zone
 from ops.slo import factors
-from ops.slo.model import Policy, Severity, Slo, Spec, Tier
+from ops.slo.model import SLI_INTERVAL_S, Policy, Severity, Slo, Spec, Tier
 from ops.slo.scenarios import STEP_S, Judge, Timeline, badness
 
 SLICE_S = 60
@@ -105,12 +105,16 @@ class Stage:
 
     def _stamp(self, at_s: int) -> Stamp | None:
         seen_s = self._seen(at_s - SLICE_S)
-        if seen_s is None:
+        if seen_s is None or not self._awake(at_s):
             return None
         now_s = self.venue_s(seen_s)
         starts, days = self._days
         day = days[bisect_right(starts, now_s) - 1]
         return self.override or self._zone(now_s), day, day[:6]
+
+    def _awake(self, at_s: int) -> bool:
+        """Whether the clock was there when the slice began: none begins while Prometheus is away."""
+        return any(self.has_clock(s) for s in range(at_s - SLICE_S, at_s - SLICE_S + SLI_INTERVAL_S + 1, STEP_S) if s >= 0)
 
     def _zone(self, venue_s: int) -> Zone:
         starts, zones = self._spans

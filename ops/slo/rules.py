@@ -20,15 +20,13 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 
 from ops import conventions as c
-from ops.slo import alerts, promql, sli, zones
-from ops.slo.model import DEFAULT_POLICY, SLI_INTERVAL_S, VENUE_SLO, WINDOW_INTERVAL_S, Policy, Slo, Spec, Terms
+from ops.slo import alerts, factors, promql, sli, zones
+from ops.slo.model import BURN_INTERVAL_S, DEFAULT_POLICY, SLI_INTERVAL_S, VENUE_SLO, WINDOW_INTERVAL_S, Policy, Slo, Spec, Terms
 from ops.slo.rulefile import Group, Rule, RuleFile
 
 CLOCK_FILE = "clock.rules.yaml"
 SLOS_PER_FILE = 25
 POLICIES_PER_RULE = 25
-BURN_INTERVAL_S = 30
-"""More often than the windows, so that little is added to their age."""
 MONTH_INTERVAL_S = 300
 """No more than Prometheus looks back, so that a step of `STEP` always finds a sample."""
 DAY_REACH_S = 60 * 3600
@@ -108,8 +106,8 @@ def _constants(spec: Spec) -> Iterator[Rule]:
     yield from _per_zone(spec, c.SERIES_BURN_PER_BAD, lambda _policy, terms: 1 / terms.error_budget_ratio)
     yield from _per_zone(spec, c.SERIES_COST, cost)
     yield from _per_zone(spec, c.SERIES_SEVERITY, lambda _policy, _terms: Fraction(1), _severity)
-    if alerts.spike_tier(spec) is not None:
-        yield from _per_zone(spec, c.SERIES_SPIKE, lambda _policy, terms: alerts.spike_threshold(spec, terms))
+    if factors.spike_tier(spec) is not None:
+        yield from _per_zone(spec, c.SERIES_SPIKE, lambda _policy, terms: factors.spike_threshold(spec, terms))
     for policies in _chunks(spec):
         shares = (_labelled(f"vector({promql.decimal(policy.cost_share)})", c.LABEL_POLICY, policy.name) for policy in policies)
         yield _constant(spec, c.SERIES_COST_SHARE, shares)
@@ -196,10 +194,11 @@ def _losses(spec: Spec) -> Iterator[Rule]:
 def _days_and_months(spec: Spec) -> Iterator[Rule]:
     of = alerts.series_of(spec)
     reach = f"[{promql.window(DAY_REACH_S)}]"
-    recent = f"and on (exchange, day) {of(c.SERIES_RECENT_DAYS)}"
+    recent = f"and on (exchange, day) {alerts.fresh(spec, c.SERIES_RECENT_DAYS)}"
     yield Rule(f"sum without (hours) (sum_over_time({of(c.SERIES_BAD_SLICE)}{reach}))\n{recent}", record=c.SERIES_BAD_DAY)
     yield _month(spec, c.SERIES_BAD_DAY, c.SERIES_BAD_MONTH)
-    yield Rule(_dollars(of(c.SERIES_BAD_MONTH), of(c.SERIES_COST), of(c.SERIES_COST_SHARE)), record=c.SERIES_LOSS_MONTH)
+    paid = _dollars(of(c.SERIES_BAD_MONTH), of(c.SERIES_COST), of(c.SERIES_COST_SHARE))
+    yield Rule(f"{paid}\nand on (exchange, month) {alerts.fresh(spec, c.SERIES_DATE)}", record=c.SERIES_LOSS_MONTH)
     counted = f"sum by (exchange, day, month) (count_over_time({of(c.SERIES_BAD_SLICE, _VENUE)}{reach}))"
     yield Rule(f"{counted}\n{recent}", record=c.SERIES_SLICES_DAY)
     yield _month(spec, c.SERIES_SLICES_DAY, c.SERIES_SLICES_MONTH)
@@ -216,7 +215,7 @@ def _month(spec: Spec, of_day: str, record: str) -> Rule:
     """Totals of the days, those of today and yesterday as they are now: of the month that it is by local time."""
     of = alerts.series_of(spec)
     days = f"{of(of_day)} or max_over_time({of(of_day)}{MONTH_REACH})"
-    return Rule(f"sum without (day) ({days})\nand on (exchange, month) {of(c.SERIES_DATE)}", record=record)
+    return Rule(f"sum without (day) ({days})\nand on (exchange, month) {alerts.fresh(spec, c.SERIES_DATE)}", record=record)
 
 
 def _budget(spec: Spec) -> Iterator[Rule]:
@@ -224,8 +223,9 @@ def _budget(spec: Spec) -> Iterator[Rule]:
     local, minute = of(c.SERIES_LOCAL_SECONDS), of(c.SERIES_MINUTE_OF_DAY)
     # An hour is left to the clock change, which makes a day of a month one hour shorter than its clock says.
     elapsed = f"clamp_min((day_of_month({local}) - 1) * 1440 + {minute} - 60, 1)"
-    slices = f"sum by (exchange) ({of(c.SERIES_SLICES_MONTH)})"
+    this_month = f"and on (exchange, month) {alerts.fresh(spec, c.SERIES_DATE)}"
+    slices = f"sum by (exchange) ({of(c.SERIES_SLICES_MONTH)} {this_month})"
     yield Rule(f"clamp_max({slices} / on (exchange) ({elapsed}), 1)", record=c.SERIES_COVERAGE)
-    spent = f"sum by (exchange) ({of(c.SERIES_LOSS_MONTH, _VENUE)})"
+    spent = f"sum by (exchange) ({of(c.SERIES_LOSS_MONTH, _VENUE)} {this_month})"
     yield Rule(f"{promql.decimal(spec.money.budget_usd_per_month)} - {spent}", record=c.SERIES_BUDGET_REMAINING)
     yield Rule(f"{of(c.SERIES_BUDGET_REMAINING)} <= bool 0", record=c.SERIES_CHANGE_FREEZE)

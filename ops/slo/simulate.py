@@ -164,7 +164,7 @@ def _firings(alert: str, slo: str, group: str, held: Iterable[_Held], sums: Sums
 def _spike(spec: Spec, tier: Tier, track: Track, sums: Sums) -> Iterator[Firing]:
     """Every step, by the zone in which the slice began."""
     history, back = sums.minutes.history, sums.minutes.per_minute
-    bounds = {zone: alerts.spike_threshold(spec, terms) for zone, terms in sums.policy.terms.items()}
+    bounds = {zone: factors.spike_threshold(spec, terms) for zone, terms in sums.policy.terms.items()}
 
     def held() -> Iterator[_Held]:
         for step in range(back, len(track.values)):

@@ -186,10 +186,12 @@ def _active(exchange: str) -> str:
 
 def _zone_slice(exchange: str) -> str:
     """Both labels of the moment at which the slice began. A single series each is looked back at, never one whose labels change: after a
-    crash Prometheus would find the old labels' series beside the new one for five minutes."""
+    crash Prometheus would find the old labels' series beside the new one for five minutes. No slice begins while Prometheus is away: what
+    it finds missing in its first minute is what it did not ask for."""
     zone = _zone_labels(_series(names.SERIES_ZONE_NUMBER, exchange) + f" offset {duration(SLICE_S)}")
     day = _month_of(_date_label(f"{_local(exchange)} offset {duration(SLICE_S)}", names.LABEL_DAY), names.LABEL_DAY)
-    return f"{zone}\n* on (exchange) group_left ({names.LABEL_DAY}, {names.LABEL_MONTH})\n{day}"
+    awake = f"max_over_time({names.SERIES_CLOCK}[{SLI_INTERVAL_S + 1}s] offset {SLICE_S - SLI_INTERVAL_S}s)"
+    return f"{zone}\n* on (exchange) group_left ({names.LABEL_DAY}, {names.LABEL_MONTH})\n{day}\nand on () {awake}"
 
 
 def _zone_labels(number: str) -> str:

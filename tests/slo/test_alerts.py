@@ -5,7 +5,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from ops.session import Zone
-from ops.slo import alerts, rules
+from ops.slo import rules
 from ops.slo.model import Events, Idle, NoData, Policy, Selector, Severity, Terms
 from tests.slo.conftest import DEFAULT, TERMS, ask, make_slo, make_spec, promtool_test, series
 from tests.slo.test_rules import clock, judged, of_raw, raw
@@ -103,11 +103,11 @@ def test_a_missing_measurement_is_a_ticket_and_idle_is_not(tmp_path):
 def test_a_spike_needs_the_fast_burn_rate_where_the_promise_is_loose():
     loose = Terms(Fraction("0.99"), Fraction(1), Severity.PAGE)
     spec = make_spec()
-    assert alerts.spike_threshold(spec, TERMS[Zone.VOLATILE]) == Fraction(3, 100)
-    assert alerts.spike_threshold(spec, TERMS[Zone.REGULAR]) == Fraction(3, 100)
-    assert alerts.spike_threshold(spec, loose) == Fraction(14, 100)
-    assert alerts.spike_threshold(spec, replace(loose, objective=Fraction(1, 2))) == 1
-    assert alerts.spike_threshold(spec, TERMS[Zone.EXTENDED]) is None
+    assert factors.spike_threshold(spec, TERMS[Zone.VOLATILE]) == Fraction(3, 100)
+    assert factors.spike_threshold(spec, TERMS[Zone.REGULAR]) == Fraction(3, 100)
+    assert factors.spike_threshold(spec, loose) == Fraction(14, 100)
+    assert factors.spike_threshold(spec, replace(loose, objective=Fraction(1, 2))) == 1
+    assert factors.spike_threshold(spec, TERMS[Zone.EXTENDED]) is None
 
 
 def test_nobody_is_paged_by_a_spec_that_only_has_tickets():

@@ -206,6 +206,6 @@ def test_an_invisible_character_in_a_selector_is_refused_before_a_rule_file_brea
     text = spec.read_text()
     assert "total:" in text
     spec.write_text(text.replace("total:", f"where: {json.dumps(where)}, total:" if "{total:" in text else "total:", 1))
-    with pytest.raises(UsageError, match="invisible|not YAML"):
+    with pytest.raises(UsageError, match=r"invisible|not YAML"):
         flow.generate(declared, books)
     assert not (declared / "generated").exists()
