@@ -164,7 +164,7 @@ def _slices(spec: Spec) -> Iterator[Rule]:
     yield Rule(f"({now} >= 0 or {now} ^ 0)\n* on (exchange) group_left (zone, hours, day, month) {zone}", record=c.SERIES_BAD_SLICE)
     weighed = f"{of(c.SERIES_BAD_SLICE, _OTHERS)} * on (exchange, policy) group_left () {of(c.SERIES_COST_SHARE)}"
     yield Rule(
-        f"max by ({stamp}) ({weighed})\nand on ({stamp}) {of(c.SERIES_ZONE_SLICE)}",
+        f"max by ({stamp}) ({weighed})\nand on ({stamp}) {zone}",
         record=c.SERIES_BAD_SLICE,
         labels={c.LABEL_SLO: VENUE_SLO, c.LABEL_POLICY: DEFAULT_POLICY},
     )
@@ -180,7 +180,7 @@ def _burn_rates(spec: Spec) -> Iterator[Rule]:
     for seconds in windows_s(spec):
         bad = f"sum_over_time({of(c.SERIES_BAD_SLICE)}[{promql.window(seconds)}])"
         burnt = f"sum without (zone, day, month) ({bad} * {weigh}) / {promql.decimal(Fraction(seconds, 60))}"
-        yield Rule(f"{burnt}\nand on (exchange, hours) {of(c.SERIES_ZONE_SLICE)}", record=f"{c.SERIES_BURN_RATE}:{promql.name_of(seconds)}")
+        yield Rule(f"{burnt}\nand on (exchange, hours) {alerts.zone_slice(spec)}", record=f"{c.SERIES_BURN_RATE}:{promql.name_of(seconds)}")
 
 
 def _losses(spec: Spec) -> Iterator[Rule]:

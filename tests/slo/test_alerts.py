@@ -5,7 +5,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from ops.session import Zone
-from ops.slo import rules
+from ops.slo import factors, rules
 from ops.slo.model import Events, Idle, NoData, Policy, Selector, Severity, Terms
 from tests.slo.conftest import DEFAULT, TERMS, ask, make_slo, make_spec, promtool_test, series
 from tests.slo.test_rules import clock, judged, of_raw, raw

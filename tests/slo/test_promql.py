@@ -84,7 +84,7 @@ def test_an_expression_gives_its_series_windows_and_how_far_back_they_lie() -> N
     reading = read('rate(a_total{x="y"}[5m] offset 1m) / max_over_time(slo:bad:ratio{e!~"z"}[33d:3h]) > bool on () b')
     assert reading.references == (
         Reference("a_total", (Matcher("x", "=", "y"),), 300, 360, 1),
-        Reference("slo:bad:ratio", (Matcher("e", "!~", "z"),), 0, 33 * 86400, 66),
+        Reference("slo:bad:ratio", (Matcher("e", "!~", "z"),), 0, 33 * 86400, 264),
         Reference("b", (), 0, 0, 1),
     )
     assert (reading.metrics, reading.back_s) == ({"a_total", "slo:bad:ratio", "b"}, 33 * 86400)

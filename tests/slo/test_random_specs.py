@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from ops.session import Calendar, Hours, Zone
-from ops.slo import alerts, check, flow, parse, rules
+from ops.slo import check, factors, flow, parse, rules
 from ops.slo.model import Severity, Slo, Spec
 
 CALENDARS = Path(__file__).resolve().parents[2] / "slo" / "calendars"
@@ -209,7 +209,7 @@ class Case:
         terms = slo.policy.terms[self.zone]
         if terms.severity is Severity.NONE:
             return False
-        spike = alerts.spike_tier(self.spec)
+        spike = factors.spike_tier(self.spec)
         # A total outage of 14 minutes: 14 of 60 in an hour.
         burns = [OUTAGE_MIN * 60 / tier.long_s / float(terms.error_budget_ratio) for tier in self.spec.tiers if tier.bad_share is None]
         told = any(
