@@ -137,14 +137,30 @@ class Server:
     process: Running
 
     def ask(self, query: str) -> list[dict[str, Any]]:
-        url = f"http://127.0.0.1:{self.port}/api/v1/query?" + urllib.parse.urlencode({"query": query})
-        with urllib.request.urlopen(url, timeout=20) as answer:
-            return list(json.load(answer)["data"]["result"])
+        return list(self._get("query?" + urllib.parse.urlencode({"query": query}))["result"])
 
     def number(self, query: str) -> float:
         rows = self.ask(query)
         need(rows, f"no figure for {query}")
         return float(rows[0]["value"][1])
+
+    def rules(self) -> list[dict[str, Any]]:
+        """Each rule that is loaded: group, name, interval in seconds, and the samples that it reads at one evaluation now."""
+        groups = self._get("rules")["groups"]
+        return [
+            {"group": group["name"], "name": rule["name"], "interval": group["interval"], "samples": self._samples(rule["query"])}
+            for group in groups
+            for rule in group["rules"]
+        ]
+
+    def _samples(self, query: str) -> int:
+        return int(
+            self._get("query?" + urllib.parse.urlencode({"query": query, "stats": "all"}))["stats"]["samples"]["totalQueryableSamples"]
+        )
+
+    def _get(self, path: str) -> dict[str, Any]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/v1/{path}", timeout=30) as answer:
+            return dict(json.load(answer)["data"])
 
     def own(self, name: str) -> float:
         """The sum of one of its own metrics, from /metrics."""

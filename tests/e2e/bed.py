@@ -25,9 +25,7 @@ from venue.helpers import free_port
 
 import engine
 from ops import wiring
-from ops.adapters.clock import SystemClock
 from ops.adapters.haproxy_socket import RuntimeSocket
-from ops.adapters.local import end_processes, processes_marked
 from ops.adapters.supervisor import SupervisorDaemon
 from ops.conventions import Pool
 from ops.errors import OpsError, TrafficUnavailable
@@ -338,8 +336,7 @@ class Bed:
         try:
             self.opsctl("down", code=None)
         finally:
-            socket = Layout(self.state).supervisor_socket
-            end_processes(processes_marked("SUPERVISOR_SERVER_URL", f"unix://{socket}"), SystemClock(), grace_s=1.0)
+            self.supervisor.clear()  # the supervisor itself too: `down` may be what is broken
 
 
 @contextmanager

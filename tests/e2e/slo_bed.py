@@ -37,7 +37,7 @@ CLOCK = "clock.rules.yaml"
 CALENDAR = ROOT / "slo" / "calendars" / "xnys.yaml"
 _TICKETS_SOON = ("group_interval: 5m", "group_interval: 5s")
 """A ticket that follows another one waits for five minutes; a test does not."""
-MEMORY_S, MEMORY_STEP_S = 180, 15
+MEMORY_S, MEMORY_STEP_S = 180, 5
 LIMIT_S = 150.0
 """Only so that nothing hangs."""
 _OF_THE_CLOCK = "vector(time())"
@@ -108,14 +108,16 @@ def tickets_soon(declared: Path) -> None:
 def remember(data: Path, at_s: int) -> None:
     """A history for a Prometheus that is still to start: the last minutes of the calendar, when it is `at_s` now.
 
-    A slice is of the minute before, and a Prometheus without a past does not know which zone that was in. With one, it judges at once.
+    A slice is of the minute before, of which a Prometheus without a past knows no zone. With one, it judges at once.
     """
     calendar, now_s = calendars.load(CALENDAR), int(time.time())
-    lines = {"exchange:zone:number": list[str](), "exchange:local_time:seconds": list[str]()}
+    lines = {name: list[str]() for name in ("venue:clock:seconds", "exchange:zone:number", "exchange:local_time:seconds")}
     for ago_s in range(MEMORY_S, 0, -MEMORY_STEP_S):
-        local = calendar.to_local(at_s - ago_s).replace(tzinfo=UTC)
-        for name, value in zip(lines, (calendar.zone_at(at_s - ago_s), local.timestamp()), strict=True):
-            lines[name].append(f'{name}{{exchange="XDEMO"}} {int(value)} {now_s - ago_s}\n')
+        then_s = at_s - ago_s
+        values = (then_s, calendar.zone_at(then_s), calendar.to_local(then_s).replace(tzinfo=UTC).timestamp())
+        for (name, of_name), value in zip(lines.items(), values, strict=True):
+            labels = "" if name == "venue:clock:seconds" else '{exchange="XDEMO"}'
+            of_name.append(f"{name}{labels} {int(value)} {now_s - ago_s}\n")
     file = data.with_name("memory.om")
     file.write_text("".join(f"# TYPE {name} gauge\n{''.join(of_name)}" for name, of_name in lines.items()) + "# EOF\n")
     shutil.rmtree(data, ignore_errors=True)
