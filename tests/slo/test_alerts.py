@@ -5,7 +5,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from ops.session import Zone
-from ops.slo import factors, rules
+from ops.slo import alert_text, factors, rules, sli
 from ops.slo.model import Events, Idle, NoData, Policy, Selector, Severity, Terms
 from tests.slo.conftest import DEFAULT, TERMS, ask, make_slo, make_spec, promtool_test, series
 from tests.slo.test_rules import clock, judged, of_raw, raw
@@ -214,3 +214,29 @@ def test_dollars_are_said_with_commas(tmp_path):
     test = {"interval": "1m", "input_series": inputs, "alert_rule_test": [spoken("a", "PnlBudgetFastBurn", "20m", labels, words)]}
     files = [file for file in rules.rule_files(spec) if file.name != rules.CLOCK_FILE]
     assert promtool_test(tmp_path, files, [test], "1m") == ""
+
+
+def test_the_base_stands_before_paths_of_runbooks_and_not_before_addresses():
+    spec = make_spec(slos=(make_slo("a", REQUESTS, runbook="https://wiki.example/a"), make_slo("b", runbook="runbooks/b.md")))
+    text = alert_text.runbook(replace(spec, runbook_base="https://git.example/"), spec.slos)
+    assert "a: https://wiki.example/a\n" in text
+    assert "b: https://git.example/runbooks/b.md\n" in text
+
+
+def test_the_worst_is_looked_for_within_the_alerts_own_group(tmp_path):
+    """Of two feeds, g1 is bad in one and g2 in the other; each page names its own."""
+    slo = make_slo("a", REQUESTS, group_by=("feed",), offender="gateway")
+    spec = make_spec(slos=(slo,))
+    part = 'r_total{exchange="XDEMO",feed="%s",gateway="%s",code="%s"}'
+    inputs = [clock("2026-03-09T10:00", 15, 100)]
+    inputs += [series(part % (feed, gateway, "200"), "0+15x100") for feed in ("x", "y") for gateway in ("g1", "g2")]
+    inputs += [series(part % ("x", "g1", "500"), "0x20 0+90x80"), series(part % ("y", "g2", "500"), "0x20 0+9x80")]
+    rule = next(rule for group in (rules.sli_group(spec, spec.slos, 1),) for rule in group.rules if rule.alert)
+    assert '@feed@" (printf "%q" $labels.feed)' in rule.annotations["worst"]
+    queries = {feed: sli.bad_events(slo, "XDEMO", "gateway", 300, f'feed="{feed}"') for feed in ("x", "y")}
+    asked = [
+        ask(f"count by (gateway) (topk(1, {queries[feed]}))", "10m", {f'{{gateway="{worst}"}}': 1})
+        for feed, worst in (("x", "g1"), ("y", "g2"))
+    ]
+    assert judged(tmp_path, spec, inputs, asked, "15s") == ""
+    assert alert_text.worst(spec, (replace(slo, offender="feed"),)) == ""

@@ -189,6 +189,22 @@ def test_the_budget_is_what_the_month_has_left(tmp_path):
     assert judged(tmp_path, spec, inputs, asked) == ""
 
 
+def test_a_crash_over_a_months_end_charges_the_old_month_to_nobody(tmp_path):
+    """Killed at 23:59, back at 00:01: nothing marks the end of October's series, which Prometheus looks back at for five minutes."""
+    spec = make_spec(slos=(raw("a"),))
+    before = "9900+0x9 _x30"
+    inputs = [
+        series("venue:clock:seconds", f"_x10 {at('2026-11-01T00:01')}+60x30"),
+        of_raw("a", "_x10 0x30"),
+        series('slo:loss_usd:month{exchange="XDEMO",slo="venue",policy="default",month="202610"}', before),
+        series('exchange:local_date:info{exchange="XDEMO",date="20261031",month="202610"}', "1+0x9 _x30"),
+    ]
+    remaining = 'exchange:pnl_budget_remaining:usd{exchange="XDEMO"}'
+    asked = [ask(remaining, f"{minute}m", {remaining: 10000}) for minute in (13, 14, 18)]
+    asked.append(ask('ALERTS{alertname=~"Pnl.*|ChangeFreeze"}', "18m", {}))
+    assert judged(tmp_path, spec, inputs, asked) == ""
+
+
 def test_files_hold_twenty_five_slos_each_and_name_every_slo_once():
     files = rules.rule_files(make_spec(60), "1.0")
     names = [file.name for file in files]
