@@ -32,7 +32,7 @@ class Mutation:
 
 
 MUTATIONS = {
-    "zone gate dropped": Mutation(WINDOWS, r"\n +and on \(exchange, hours\) exchange_zone:slice:info\{[^}]*\}", "", "off-hours outage"),
+    "zone gate dropped": Mutation(WINDOWS, r"\n +and on \(exchange, hours\) \(topk .* \^ 0\)$", "", "off-hours outage"),
     "hours forgotten by slices": Mutation(
         CALENDAR, r'"hours", "(extended|maintenance)", "zone"', '"hours", "regular", "zone"', "off-hours outage"
     ),
