@@ -47,6 +47,7 @@ def measure(results: PartResults, folder: Path, many: int) -> None:
     for key, count in (("one", 1), ("many", many)):
         specs, out = folder / f"specs-{key}", folder / f"out-{key}"
         specs.mkdir()
+        out.mkdir()
         for file in range((count + PER_FILE - 1) // PER_FILE):
             slos = [SLO.format(number=n) for n in range(file * PER_FILE, min(count, (file + 1) * PER_FILE))]
             (specs / f"s{file}.yaml").write_text(SPEC.format(file=file) + "".join(slos))
