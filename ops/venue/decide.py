@@ -33,6 +33,8 @@ from ops.venue.model import (
 PORT_SPAN = (15_000, 32_000)
 """Below Linux' range for outgoing connections (32768 on): a port in that range may be taken, by HAProxy's own connection
 even, while the gateway that owns it restarts."""
+PORT_BLOCK = 40
+"""A venue of four gateways needs 23 and fits one block."""
 DEFAULT_GATEWAYS = 4
 RETENTION_DAYS = 40
 """The month of an SLO is added up from up to 33 days of day totals; a week more is for the person who looks at last month."""
@@ -89,13 +91,17 @@ def allot_ports(gateways: int, http_port: int | None, state: Path, free: Callabl
 
 
 def _free_ports(state: Path, free: Callable[[int], bool], taken: int | None) -> Iterator[int]:
+    """Whole blocks of ports that are all free. A venue that runs holds some port of each of its blocks, but not all: the canary's gateways
+    and the programs that are being started again hold none, and another venue must not take theirs meanwhile."""
     low, high = PORT_SPAN
-    start = crc32(bytes(state)) % (high - low)
-    for step in range(high - low):
-        port = low + (start + step) % (high - low)
-        if free(port) and port != taken:
-            yield port
-    raise Refused(f"no free TCP port between {low} and {high}", hint="stop what uses them")
+    blocks = (high - low) // PORT_BLOCK
+    start = crc32(bytes(state)) % blocks
+    for step in range(blocks):
+        first = low + (start + step) % blocks * PORT_BLOCK
+        ports = [port for port in range(first, first + PORT_BLOCK) if port != taken]
+        if all(free(port) for port in ports):
+            yield from ports
+    raise Refused(f"no {PORT_BLOCK} free TCP ports in a row between {low} and {high}", hint="stop what uses them")
 
 
 def resized(venue: Venue, request: Request, state: Path, free: Callable[[int], bool]) -> Venue:

@@ -100,7 +100,7 @@ class Running:
         """Waits for its own end. A traceback is shown to nobody, whatever happened."""
         code = self._process.wait(seconds)
         done = Done(code, self._out.read_text(), self.err)
-        assert "Traceback" not in done.err, done
+        assert "Traceback" not in done.err, str(done)
         return done
 
     def kill(self) -> None:
@@ -115,7 +115,7 @@ class Flow(Running):
         assert self.alive, self.end()
         self.signal(signal.SIGINT)
         done = self.end()
-        assert done.code == 0, done
+        assert done.code == 0, str(done)
         return dict(done.data)
 
 
@@ -179,7 +179,7 @@ class Bed:
         """What that many requests get now."""
         words = ("--url", self.url, "--rate", "200", "--count", str(requests), "--seed", str(next(self._numbers)), "--output", "json")
         done = self._begin(Flow, "exchange", "flow", *words, "--key-file", str(self.state / "demo.key")).end()
-        assert done.code == 0, done
+        assert done.code == 0, str(done)
         return dict(done.data)
 
     def _begin(self, kind: type[T], program: str, *arguments: str) -> T:

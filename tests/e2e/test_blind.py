@@ -40,7 +40,7 @@ def lying(venue: Bed) -> Iterator[LyingPrometheus]:
 def ended_blind(bed: Bed, *more: str) -> None:
     with bed.watch() as watch:
         done = bed.deploy(GOOD, pipeline(bed.folder, "10%", "50%", "100%", blind_after="4s"), *more).end()
-    assert done.code == 4, done
+    assert done.code == 4, str(done)
     assert (done.data["promoted"], done.data["cause"]) == (False, "blind")
     assert "no conclusive verdict for 4 s" in done.data["reason"]
     assert (watch.most, bed.share()) == (Fraction(1, 10), 0)
@@ -70,7 +70,7 @@ def test_prometheus_that_goes_blind_in_the_middle_stops_the_raise(bed: Bed, lyin
         bed.canary_at(running, HALF)
         lying.mode = "nothing"
         done = running.end()
-    assert done.code == 4, done
+    assert done.code == 4, str(done)
     assert (watch.most, bed.share()) == (HALF, 0)
     assert bed.asked_shares(done.data["release"]) == [0.02, 0.5]
 
@@ -93,8 +93,8 @@ def test_rollback_takes_the_weight_away_without_prometheus_and_without_the_journ
     with bed.frozen("prometheus"), journal_taken(bed, how):
         running.signal(signal.SIGSTOP)  # its lease is long: what acts now is the rollback, and nobody else
         done = bed.opsctl("rollback", code=None)
-        assert bed.share() == 0, done
-    assert done.code == 0, done
+        assert bed.share() == 0, str(done)
+    assert done.code == 0, str(done)
     assert "journal" in done.err, "that it was not recorded is told"
     running.signal(signal.SIGCONT)
     ended = running.end()
@@ -105,11 +105,11 @@ def test_rollback_takes_the_weight_away_without_prometheus_and_without_the_journ
 
 def test_switching_back_after_a_promotion_needs_neither_of_them(bed: Bed) -> None:
     done = bed.deploy(GOOD, pipeline(bed.folder, "2%", "100%")).end()
-    assert done.code == 0, done
+    assert done.code == 0, str(done)
     with bed.frozen("prometheus"), journal_taken(bed, "EXCLUSIVE"):
         done = bed.opsctl("rollback", code=None)
-        assert bed.share() == 0, done
-        assert (done.code, bed.venue.roles.stable_version) == (0, FIRST), done
+        assert bed.share() == 0, str(done)
+        assert (done.code, bed.venue.roles.stable_version) == (0, FIRST), str(done)
     assert bed.sample()["by_version"].keys() == {FIRST}
 
 
@@ -121,7 +121,7 @@ def test_a_deploy_whose_journal_goes_away_rolls_back_and_the_next_command_record
         assert (seen.code, seen.data["running"]) == (0, True), "who looks at the venue is not kept from it"
         done = running.end()
         assert bed.share() == 0
-    assert done.code == 3, done
+    assert done.code == 3, str(done)
     assert done.data["cause"] in ("error", "lease_lost")
     bed.opsctl("history")
     assert bed.events("release.started")[-1].stream == bed.events("release.ended")[-1].stream

@@ -34,7 +34,7 @@ def test_a_good_release_reaches_everybody_and_costs_no_request(bed: Bed, tmp_pat
         running = bed.deploy(GOOD, pipeline(bed.folder, "25%", "100%", passes=2), "--canary", "1%")
         done = running.end()
         result = flow.stop()
-    assert done.code == 0, done
+    assert done.code == 0, str(done)
     assert (done.data["promoted"], done.data["version"], done.data["stable_version"]) == (True, GOOD, FIRST)
     assert (done.data["canary_errors"], done.data["cause"], done.data["exit_code"]) == (0, None, 0)
     assert result["wrong_answers"] == 0, result
@@ -82,7 +82,7 @@ def test_a_bad_release_goes_back_from_its_first_step_after_three_fails_in_a_row(
     with bed.flow(300) as flow, bed.watch() as watch:
         done = bed.deploy(BAD, pipeline(bed.folder, "25%", "100%", passes=2, per_step=50), "--canary", "1%").end()
         result = flow.stop()
-    assert done.code == 3, done
+    assert done.code == 3, str(done)
     outcome = done.data
     assert (outcome["promoted"], outcome["cause"], outcome["exit_code"]) == (False, "checks_failed", 3)
     rounds = [(e.data["verdict"], e.data["fails_in_row"]) for e in bed.events("check", outcome["release"])]

@@ -37,7 +37,7 @@ def test_a_bad_release_behind_a_lie_never_leaves_its_first_step(bed: Bed, lying:
         )
         done = running.end()
     assert lying.asked > 0, "it was this Prometheus that was asked"
-    assert done.code == 3, done
+    assert done.code == 3, str(done)
     assert (done.data["promoted"], done.data["cause"]) == (False, "checks_failed")
     stream = done.data["release"]
     assert bed.asked_shares(stream) == [0.25]

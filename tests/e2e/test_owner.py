@@ -65,7 +65,7 @@ def test_killed_on_a_later_step_the_next_deploy_finishes_the_rollback_and_ships(
     running.kill()
     guarded(bed, stream)
     done = bed.deploy(GOOD, pipeline(bed.folder, "2%", "100%")).end()
-    assert done.code == 0, done
+    assert done.code == 0, str(done)
     assert (done.data["release"] != stream, done.data["promoted"]) == (True, True)
     (ended,) = bed.events("release.ended", stream)
     assert ended.data["cause"] == "owner_died"
@@ -79,7 +79,7 @@ def test_any_other_command_finishes_the_rollback_too(bed: Bed, command: str) -> 
     running.kill()
     done = bed.opsctl(command)
     (ended,) = bed.events("release.ended", stream)
-    assert (ended.data["cause"], bed.share()) == ("owner_died", 0), done
+    assert (ended.data["cause"], bed.share()) == ("owner_died", 0), str(done)
     assert f"{stream} ({GOOD}) was left by an `opsctl deploy` that died" in done.err
 
 
@@ -94,7 +94,7 @@ def test_stopped_past_its_lease_and_woken_up_it_never_raises_again(bed: Bed) -> 
     with bed.watch() as watch:
         running.signal(signal.SIGCONT)
         done = running.end()
-    assert done.code == 3, done
+    assert done.code == 3, str(done)
     assert not done.data["promoted"]
     assert done.data["cause"] in ("lease_lost", "foreign_weight"), "whichever it looks at first when it wakes up"
     assert (watch.most, bed.share()) == (0, 0)
@@ -106,7 +106,7 @@ def test_ctrl_c_rolls_back(bed: Bed, number: signal.Signals) -> None:
     running = held(bed)
     running.signal(number)
     done = running.end()
-    assert done.code == 7, done
+    assert done.code == 7, str(done)
     assert (done.data["cause"], done.data["exit_code"], bed.share()) == ("aborted", 7, 0)
     assert number.name in done.data["reason"]
 
@@ -115,7 +115,7 @@ def test_rollback_from_a_second_terminal_ends_the_release(bed: Bed) -> None:
     running = held(bed)
     asked = bed.opsctl("rollback", "--reason", "members report stale quotes", "--output", "json")
     done = running.end()
-    assert done.code == 7, done
+    assert done.code == 7, str(done)
     assert "members report stale quotes" in done.data["reason"]
     assert (asked.data["release"], asked.data["cause"]) == (done.data["release"], "aborted")
     assert asked.data["canary_requests"] == done.data["canary_requests"]

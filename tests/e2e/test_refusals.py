@@ -125,7 +125,7 @@ def test_rollback_with_nothing_to_go_back_to(bed: Bed) -> None:
 def test_a_release_without_traffic_goes_back_and_says_that_nobody_asked(bed: Bed) -> None:
     with bed.silence():
         done = bed.deploy(GOOD, pipeline(bed.folder, "50%", "100%", blind_after="3s")).end()
-    assert done.code == 4, done
+    assert done.code == 4, str(done)
     assert "the canary served no request in this step" in done.data["reason"]
 
 
@@ -145,7 +145,7 @@ def test_a_venue_that_is_down(bed: Bed) -> None:
         for arguments in (("deploy", GOOD, "--canary", "1%"), ("deploy", GOOD, "--dry-run"), ("rollback",)):
             done = bed.opsctl(*arguments, code=None)
             expected = 5 if arguments == ("rollback",) else 6
-            assert (done.code, "next:" in done.err) == (expected, True), done
+            assert (done.code, "next:" in done.err) == (expected, True), str(done)
     finally:
         bed.opsctl("up", "--http-port", http, "--timeout", "60")
     until(lambda: bed.status()["running"], "everything is up again")

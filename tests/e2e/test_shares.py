@@ -52,7 +52,7 @@ def test_a_thousandth_is_exact_by_haproxys_own_counters(bed: Bed) -> None:
     assert sum(served[name] for name in stable) == 2997, served
     bed.opsctl("rollback")
     done = running.end()
-    assert done.code == 7, done
+    assert done.code == 7, str(done)
     before = bed.served()
     ask(bed, 1000)
     assert sum(bed.served()[name] - before[name] for name in canary) == 0

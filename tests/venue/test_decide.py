@@ -39,8 +39,16 @@ def test_the_public_port_is_8080_or_a_free_one_unless_one_is_asked_for() -> None
     assert decide.allot_ports(1, 9000, STATE, lambda port: port != 9000).http == 9000
 
 
+def test_a_venue_never_takes_ports_that_another_ones_canary_will_need() -> None:
+    """The canary's gateways bind nothing until a release starts them: a second venue once could take their ports meanwhile."""
+    first = decide.allot_ports(2, None, STATE, lambda _port: True)
+    bound = {first.http, *first.inner()} - set(first.gateway_http[2:]) - set(first.gateway_binary[2:])
+    second = decide.allot_ports(2, None, STATE, lambda port: port not in bound)
+    assert not {second.http, *second.inner()} & {first.http, *first.inner()}
+
+
 def test_without_a_free_port_the_venue_is_refused() -> None:
-    with pytest.raises(Refused, match="no free TCP port"):
+    with pytest.raises(Refused, match="free TCP ports in a row"):
         decide.allot_ports(1, None, STATE, lambda _port: False)
 
 
