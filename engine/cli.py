@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from engine.config import VenueError, default_instruments_path
+from engine.control.cli import app as control_app
+from engine.tools import cli as tools
 
 app = typer.Typer(
     name="exchange",
@@ -24,9 +26,10 @@ keys_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="API ke
 sample_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Sample data.")
 app.add_typer(keys_app, name="keys")
 app.add_typer(sample_app, name="sample")
+app.add_typer(control_app, name="control")
 
 Instruments = Annotated[
-    Path, typer.Option("--instruments", help="YAML list of {symbol, tick_size, max_quantity}.", show_default="the packaged list")
+    Path, typer.Option("--instruments", help="YAML list of instruments and their guards.", show_default="the packaged list")
 ]
 LinkKey = Annotated[
     Path | None, typer.Option("--link-key", help="File with the secret that core and gateways share, mode 0600. Default: none.")
@@ -44,16 +47,26 @@ def core(
     ack_policy: Annotated[str, typer.Option(help="device: on disk before any answer. memory: survives a process crash only.")] = "device",
     epoch: Annotated[int, typer.Option(min=1, help="Grows with each change of primary.")] = 1,
     link_key: LinkKey = None,
+    partitions: Annotated[int, typer.Option(min=1, max=64, help="Matching threads; fixed for the life of a log.")] = 1,
+    limits: Annotated[Path | None, typer.Option(help="Limits file; its default is fixed for the life of a log.")] = None,
+    snapshot_every: Annotated[str, typer.Option(help="From one snapshot to the next, such as 5m; 0: none.")] = "5m",
+    sessions: Annotated[Path | None, typer.Option(help="Sessions file: when instruments open and close. Default: never.")] = None,
+    pin_threads: Annotated[bool, typer.Option("--pin-threads", help="A CPU for each thread, where there are enough.")] = False,
 ) -> None:
     """Run the matching core: recover the log, then serve gateways until SIGTERM.
 
     Example: exchange core --log-dir ./log --link-port 9001 --admin-port 9101
     """
+    from engine.config import parse_duration_s
     from engine.core.process import ACK_POLICIES, CoreSettings, run_core
 
     if ack_policy not in ACK_POLICIES:
         raise VenueError(f"--ack-policy: expected one of {', '.join(ACK_POLICIES)}, not {ack_policy!r}")
-    raise typer.Exit(run_core(CoreSettings(log_dir, instruments, host, link_port, admin_port, ack_policy, epoch, link_key)))
+    every_s = 0.0 if snapshot_every.strip() in ("0", "0s", "off") else parse_duration_s(snapshot_every, "--snapshot-every")
+    settings = CoreSettings(
+        log_dir, instruments, host, link_port, admin_port, ack_policy, epoch, link_key, partitions, limits, every_s, sessions, pin_threads
+    )
+    raise typer.Exit(run_core(settings))
 
 
 @app.command()
@@ -108,7 +121,7 @@ def probe(
 def keys_new(
     file: Annotated[Path, typer.Option(help="Keys file to add to; made with mode 0600 when missing.")],
     key_id: Annotated[str, typer.Option("--id", help="The key's name in the file and the logs.")] = "member-1",
-    firm: Annotated[int, typer.Option(min=1, help="The firm that owns what the key orders.")] = 1,
+    firm: Annotated[int, typer.Option(min=1, max=65535, help="The firm that owns what the key orders.")] = 1,
     permission: Annotated[list[str] | None, typer.Option(help="trade or read; repeat for both. Default: both.")] = None,
     rate: Annotated[int, typer.Option(min=1, help="Requests per second.")] = 500,
     burst: Annotated[int | None, typer.Option(min=1, help="Requests at once. Default: twice the rate.")] = None,
@@ -160,20 +173,31 @@ def flow(
     lobster: Annotated[Path | None, typer.Option(help="Replay this LOBSTER message file and compare every book.")] = None,
     orderbook: Annotated[Path | None, typer.Option(help="The true books. Default: the message file's name with orderbook.")] = None,
     progress: Annotated[bool, typer.Option("--progress", help="A live line on stderr though it is no terminal.")] = False,
+    mix: Annotated[str, typer.Option(help="plain: limit, market, cancel. full: stops, amendments and gtc orders too.")] = "plain",
 ) -> None:
     """Send order flow over REST and say what came back.
 
     Generated (default): seeded, on an open-loop schedule. --csv: columns instrument,side,type,price,quantity and optionally
-    time_in_force,client_order_id. --lobster: seeds the book, sends every message, compares ten levels after each.
+    stop_price,time_in_force,client_order_id. --lobster: seeds the book, sends every message, compares ten levels after each.
 
     Example: exchange flow --rate 400 --seed 7 --duration 60s
     """
     from engine.flow.edge import FlowOptions, run_flow
 
     options = FlowOptions(
-        url, rate, seed, duration, count, output, key_file, instruments, tuple(instrument or ()), csv, lobster, orderbook, progress
+        url, rate, seed, duration, count, output, key_file, instruments, tuple(instrument or ()), csv, lobster, orderbook, progress, mix
     )
     raise typer.Exit(run_flow(options))
+
+
+app.add_typer(tools.log_app, name="log")
+for _name, _command in (
+    ("replay", tools.replay),
+    ("snapshot", tools.snapshot),
+    ("verify-release", tools.verify_release),
+    ("eod", tools.eod),
+):
+    app.command(_name)(_command)
 
 
 def main() -> None:

@@ -5,20 +5,24 @@ from __future__ import annotations
 import re
 import reprlib
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from engine.types import Instrument
+from engine.types import MAX_ORDER_QTY, MAX_PRICE_TICKS, Instrument, SessionState
 
 SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9.\-]{0,15}")
 MAX_INSTRUMENTS = 10_000
 """Row E1."""
-MAX_QTY = 1_000_000_000
-"""Upper bound of `max_quantity`, so that the sum of a full price level stays far inside 64 bits."""
 TICK_MAX_DECIMALS = 8
+MAX_FAT_FINGER_PCT = 10_000
+MAX_NOTIONAL = MAX_PRICE_TICKS * MAX_ORDER_QTY
+"""Ticks times shares: no order can be worth more."""
+PERCENT = re.compile(r"(\d{1,5})(?:\.(\d{1,2}))?\s?%")
+PLAIN_DECIMAL = re.compile(r"\d{1,20}(\.\d{1,12})?")
 DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
 DURATION_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -83,7 +87,7 @@ def load_instruments(path: Path) -> tuple[Instrument, ...]:
 def parse_instruments(text: str, source: str) -> tuple[Instrument, ...]:
     """Instruments in file order; the place in the file is the core's dense index.
 
-    The list is fixed for the life of a log: another list, also a longer one, needs a new log folder.
+    The list is fixed for the life of a log: another list, a longer one or one with other guards, needs a new log folder.
 
     Raises VenueError naming `source`, the index and the field.
     """
@@ -98,24 +102,94 @@ def parse_instruments(text: str, source: str) -> tuple[Instrument, ...]:
 
 
 _EXAMPLE = 'an entry looks like {symbol: AAPL, tick_size: "0.01", max_quantity: 1000000}'
-_FIELDS = frozenset({"symbol", "tick_size", "max_quantity"})
+_REQUIRED = frozenset({"symbol", "tick_size", "max_quantity"})
+_GUARDS = frozenset({"reference_price", "price_band", "market_collar", "market_notional_cap", "fat_finger", "initial_state"})
 
 
 def _instrument(index: int, row: object, source: str) -> Instrument:
     where = f"{source}: instrument {index}"
     if not isinstance(row, dict):
         raise VenueError(f"{where}: expected a mapping", hint=_EXAMPLE)
-    unknown = sorted(name if isinstance(name, str) else brief(name) for name in row.keys() - _FIELDS)
-    missing = sorted(_FIELDS - row.keys())
+    unknown = sorted(name if isinstance(name, str) else brief(name) for name in row.keys() - _REQUIRED - _GUARDS)
+    missing = sorted(_REQUIRED - row.keys())
     if unknown or missing:
         problem = f"unknown field {unknown[0]}" if unknown else f"{missing[0]}: missing"
         raise VenueError(f"{where}: {problem}", hint=_EXAMPLE)
     symbol, max_qty = row["symbol"], row["max_quantity"]
     if not isinstance(symbol, str) or not SYMBOL.fullmatch(symbol):
         raise VenueError(f"{where}: symbol: expected 1 to 16 of A-Z 0-9 . -, not {brief(symbol)}")
-    if isinstance(max_qty, bool) or not isinstance(max_qty, int) or not 1 <= max_qty <= MAX_QTY:
-        raise VenueError(f"{where}: max_quantity: expected a whole number from 1 to {MAX_QTY}, not {brief(max_qty)}")
-    return Instrument(index, symbol, _tick_size(row["tick_size"], where), max_qty)
+    if isinstance(max_qty, bool) or not isinstance(max_qty, int) or not 1 <= max_qty <= MAX_ORDER_QTY:
+        raise VenueError(f"{where}: max_quantity: expected a whole number from 1 to {MAX_ORDER_QTY}, not {brief(max_qty)}")
+    return _guarded(Instrument(index, symbol, _tick_size(row["tick_size"], where), max_qty), row, where)
+
+
+def _guarded(plain: Instrument, row: dict[str, object], where: str) -> Instrument:
+    """The instrument with the guards that its entry names; one that is not named is off."""
+    tick = plain.tick_size
+    fat_finger = _percent_bps(row, "fat_finger", 101 * 100, MAX_FAT_FINGER_PCT * 100, where)
+    if fat_finger % 100:
+        raise VenueError(f"{where}: fat_finger: expected whole percent, not {brief(row['fat_finger'])}", hint='for example "200%"')
+    return replace(
+        plain,
+        reference_ticks=_multiple(row, "reference_price", tick, MAX_PRICE_TICKS, where),
+        luld_bps=_percent_bps(row, "price_band", 1, 9999, where),
+        collar_bps=_percent_bps(row, "market_collar", 1, 9999, where),
+        market_notional_cap=_multiple(row, "market_notional_cap", tick, MAX_NOTIONAL, where),
+        fat_finger_pct=fat_finger // 100,
+        initial_state=_initial_state(row, where),
+    )
+
+
+def _percent_bps(row: dict[str, object], name: str, low: int, high: int, where: str) -> int:
+    """`"5%"` -> 500, exactly; 0 when the field is not there."""
+    if name not in row:
+        return 0
+    value = row[name]
+    match = PERCENT.fullmatch(value) if isinstance(value, str) else None
+    bps = int(match[1]) * 100 + int((match[2] or "").ljust(2, "0")) if match else 0
+    if not low <= bps <= high:
+        wanted = f"from {_percent_text(low)} to {_percent_text(high)}"
+        raise VenueError(
+            f"{where}: {name}: expected a quoted percentage {wanted}, not {brief(value)}", hint=f'for example {name}: "{_SAMPLES[name]}"'
+        )
+    return bps
+
+
+_SAMPLES = {"price_band": "5%", "market_collar": "5%", "fat_finger": "200%"}
+
+
+def _percent_text(bps: int) -> str:
+    whole, part = divmod(bps, 100)
+    return f"{whole}.{part:02d} %" if part else f"{whole} %"
+
+
+def _multiple(row: dict[str, object], name: str, tick: Decimal, high: int, where: str) -> int:
+    """A quoted amount of money as a whole number of ticks (for a cap: ticks times shares); 0 when the field is not there."""
+    if name not in row:
+        return 0
+    value = row[name]
+    if not isinstance(value, str) or not PLAIN_DECIMAL.fullmatch(value):
+        raise VenueError(f"{where}: {name}: expected a quoted decimal, not {brief(value)}", hint=f'write {name}: "150.10", in quotes')
+    count = in_ticks(Decimal(value), tick)
+    if count is None:
+        raise VenueError(f"{where}: {name}: {value} is not a multiple of the tick {tick}")
+    if not 1 <= count <= high:
+        raise VenueError(f"{where}: {name}: expected an amount from {tick:f} to {tick * high:f}, not {value}")
+    return count
+
+
+def in_ticks(amount: Decimal, tick: Decimal) -> int | None:
+    """How many ticks an amount is; None when it is no whole number of them. Exact: nothing is rounded."""
+    numerator, denominator = (amount.as_integer_ratio()[place] * tick.as_integer_ratio()[1 - place] for place in (0, 1))
+    return numerator // denominator if numerator % denominator == 0 else None
+
+
+def _initial_state(row: dict[str, object], where: str) -> SessionState:
+    known = {state.name.lower(): state for state in SessionState}
+    value = row.get("initial_state", "continuous")
+    if not isinstance(value, str) or value not in known:
+        raise VenueError(f"{where}: initial_state: expected one of {', '.join(known)}, not {brief(value)}")
+    return known[value]
 
 
 def _tick_size(value: object, where: str) -> Decimal:

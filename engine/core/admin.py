@@ -9,7 +9,8 @@ from aiohttp import web
 from prometheus_client import generate_latest
 
 from engine import COMMIT, __version__, conventions
-from engine.core.metrics import Stats, registry
+from engine.core.metrics import PartitionStats, Stats, registry
+from engine.core.snapshotter import SnapshotFigures
 
 EXPOSITION = "text/plain; version=1.0.0; charset=utf-8"
 
@@ -24,10 +25,17 @@ class Phase(StrEnum):
 class CoreAdmin:
     """`phase` is set by the process as it moves on; readiness follows from it and from the log's health."""
 
-    def __init__(self, stats: Stats, *, shows_durable: bool = True) -> None:
+    def __init__(
+        self,
+        stats: Stats,
+        *,
+        shows_durable: bool = True,
+        partitions: PartitionStats = tuple,
+        snapshots: SnapshotFigures | None = None,
+    ) -> None:
         self.phase = Phase.STARTING
         self._stats = stats
-        self._registry = registry(stats, shows_durable=shows_durable)
+        self._registry = registry(stats, shows_durable=shows_durable, partitions=partitions, snapshots=snapshots)
 
     def app(self) -> web.Application:
         app = web.Application(middlewares=[_headers])

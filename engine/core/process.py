@@ -1,4 +1,4 @@
-"""`exchange core`: recover the log, open the link, run until SIGTERM.
+"""`exchange core`: recover the log, open the link, run until SIGTERM. Beside it: snapshots, and the trading day's schedule.
 
 The admin server answers from the first moment, so that a long recovery shows as "recovering" and not as a dead process.
 A log that cannot be trusted ends the process with the reason; nothing here repairs it. A log that can no longer be
@@ -20,10 +20,15 @@ from aiohttp import web
 from engine import COMMIT, __version__, _core
 from engine.config import VenueError, load_instruments
 from engine.core.admin import CoreAdmin, Phase
+from engine.core.day import OwnLink, TradingDay
 from engine.core.metrics import Stats
-from engine.instruments import instruments_digest
+from engine.core.sessions import Schedule, load_schedule
+from engine.core.snapshotter import SnapshotFigures, Snapshotter, found_on_disk, snapshot_command
+from engine.firms import load_firms
+from engine.instruments import engine_config, instruments_digest
 from engine.linkkey import load_link_key
 from engine.logs import JsonLog
+from engine.types import FirmLimits, Instrument
 
 ACK_POLICIES = ("device", "memory")
 HEALTH_INTERVAL_S = 0.1
@@ -36,6 +41,8 @@ class CoreSettings:
 
     `ack_policy`: "device" answers once the disk has the command, "memory" once the log's memory has it, which survives a
     crash of the process and not one of the machine. `epoch` grows with each change of primary, never by itself.
+    `partitions`, the instruments and the limits file's default are fixed for the life of a log; the file's other firms are
+    `exchange control limits`' business. `snapshot_every_s`: 0 makes none. Without `sessions_path` nothing changes states by itself.
     """
 
     log_dir: Path
@@ -46,6 +53,21 @@ class CoreSettings:
     ack_policy: str = "device"
     epoch: int = 1
     link_key_path: Path | None = None
+    partitions: int = 1
+    limits_path: Path | None = None
+    snapshot_every_s: float = 300.0
+    sessions_path: Path | None = None
+    pin_threads: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Venue:
+    """The settings' files, read once."""
+
+    instruments: tuple[Instrument, ...]
+    default_limits: FirmLimits
+    link_key: str
+    schedule: Schedule | None
 
 
 def run_core(settings: CoreSettings) -> int:
@@ -61,11 +83,15 @@ async def _serve(settings: CoreSettings, log: JsonLog) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    core = _new_core(settings)
+    venue = _read_files(settings)
+    core = _new_core(settings, venue)
     stats = partial(core.stats, with_state_hash=False)  # the hash would stop the core for a pass over its orders
-    admin = CoreAdmin(stats, shows_durable=settings.ack_policy == "device")
+    snapshots = found_on_disk(settings.log_dir, settings.partitions)
+    admin = CoreAdmin(stats, shows_durable=settings.ack_policy == "device", snapshots=snapshots,
+                      partitions=partial(core.partition_stats, with_state_hash=False))  # fmt: skip
     runner = web.AppRunner(admin.app(), access_log=None)
     well = True
+    beside: list[asyncio.Task[None]] = []
     try:
         admin_port = await _listen_admin(runner, settings.admin_port)
         admin.phase = Phase.RECOVERING
@@ -74,27 +100,36 @@ async def _serve(settings: CoreSettings, log: JsonLog) -> int:
             link_port = _start(core, settings)
             admin.phase = Phase.SERVING
             log.info("core.serving", link_port=link_port, admin_port=admin_port, epoch=settings.epoch, ack_policy=settings.ack_policy,
-                     version=__version__, commit=COMMIT)  # fmt: skip
-            well = await _until(stop, stats, log)
+                     partitions=settings.partitions, version=__version__, commit=COMMIT)  # fmt: skip
+            beside = _start_beside(settings, venue, link_port, snapshots, stats, log)
+            well = await _until(stop, core, log, beside)
     finally:
         admin.phase = Phase.STOPPING
-        core.stop()
+        await _end(beside)
+        await asyncio.to_thread(core.stop)
         await runner.cleanup()
     log.info("core.stopped", seq_num=stats()["seq_num"])
     return 0 if well else 1
 
 
-def _new_core(settings: CoreSettings) -> _core.Core:
+def _read_files(settings: CoreSettings) -> Venue:
+    """Every mistake in a file shows before anything is made."""
     link_key = load_link_key(settings.link_key_path)
     if not link_key and not _is_loopback(settings.link_host):
         raise VenueError(f"--host {settings.link_host}: whoever reaches the link can trade for every firm, and no link key is set",
                          hint="give core and gateways --link-key FILE, or keep --host on loopback (127.0.0.1)")  # fmt: skip
-    instruments = load_instruments(settings.instruments_path)
+    limits = load_firms(settings.limits_path).default if settings.limits_path is not None else FirmLimits()
+    schedule = load_schedule(settings.sessions_path) if settings.sessions_path is not None else None
+    return Venue(load_instruments(settings.instruments_path), limits, link_key, schedule)
+
+
+def _new_core(settings: CoreSettings, venue: Venue) -> _core.Core:
     try:
         settings.log_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         return _core.Core(
-            log_dir=str(settings.log_dir), instrument_max_qty=[one.max_qty for one in instruments], ack_policy=settings.ack_policy,
-            epoch=settings.epoch, instruments_digest=instruments_digest(instruments), link_key=link_key,
+            config=engine_config(venue.instruments, venue.default_limits, settings.partitions), log_dir=str(settings.log_dir),
+            ack_policy=settings.ack_policy, epoch=settings.epoch, instruments_digest=instruments_digest(venue.instruments),
+            link_key=venue.link_key, pin_threads=settings.pin_threads,
         )  # fmt: skip
     except OSError as error:
         raise VenueError(f"the log folder {settings.log_dir} cannot be used: {error.strerror}", exit_code=1) from error
@@ -102,6 +137,28 @@ def _new_core(settings: CoreSettings) -> _core.Core:
         raise VenueError(f"bad setting: {error}") from error
     except _core.LogError as error:
         raise _log_refused(error, settings) from error
+
+
+def _start_beside(
+    settings: CoreSettings, venue: Venue, link_port: int, snapshots: SnapshotFigures, stats: Stats, log: JsonLog
+) -> list[asyncio.Task[None]]:
+    """What runs beside the core; none of it can hold up an order."""
+    made = []
+    if settings.snapshot_every_s > 0:
+        command = snapshot_command(settings.log_dir, settings.instruments_path, settings.partitions, settings.limits_path)
+        snapshotter = Snapshotter(command, settings.snapshot_every_s, lambda: stats()["written_seq_num"], snapshots, log)
+        made.append(asyncio.create_task(snapshotter.run(), name="snapshotter"))
+    if venue.schedule is not None:
+        host = LOOPBACK if settings.link_host in ("0.0.0.0", "") else "::1" if settings.link_host == "::" else settings.link_host  # noqa: S104
+        link = OwnLink(host, link_port, len(venue.instruments), venue.link_key)
+        made.append(asyncio.create_task(TradingDay(venue.schedule, link, log).run(), name="sessions"))
+    return made
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _is_loopback(host: str) -> bool:
@@ -120,7 +177,10 @@ async def _recover(core: _core.Core, settings: CoreSettings, log: JsonLog) -> No
         raise _log_refused(error, settings) from error
     seconds = figures["elapsed_us"] / 1e6
     log.info("core.recovered", records=figures["records"], seconds=seconds, last_seq_num=figures["last_seq_num"],
-             segments=figures["segments"], torn_records_cut=figures["torn_records_cut"])  # fmt: skip
+             segments=figures["segments"], torn_records_cut=figures["torn_records_cut"],
+             snapshot_seq_num=figures["snapshot_seq_num"])  # fmt: skip
+    for warning in figures["warnings"]:
+        log.warning("core.snapshot_passed_over", reason=warning)
 
 
 def _start(core: _core.Core, settings: CoreSettings) -> int:
@@ -142,19 +202,30 @@ async def _listen_admin(runner: web.AppRunner, port: int) -> int:
     return bound
 
 
-async def _until(stop: asyncio.Event, stats: Stats, log: JsonLog) -> bool:
+async def _until(stop: asyncio.Event, core: _core.Core, log: JsonLog, beside: list[asyncio.Task[None]]) -> bool:
     """Wait for the signal. False when the core came to its end first: it would refuse every order from here on."""
     while not stop.is_set():
-        now = stats()
+        now = core.stats(with_state_hash=False)
         if not (now["log_healthy"] and now["running"]):
-            reason = "the order log cannot be written" if now["running"] else "the core's thread ended"
-            log.error("core.log_failed", reason=reason, seq_num=now["seq_num"],
+            reason = "a thread of the core ended" if now["log_healthy"] else "the order log cannot be written"
+            log.error("core.log_failed", reason=reason, fault=core.log_fault(), seq_num=now["seq_num"],
                       hint="look at the disk of the log folder (df, dmesg); the next start replays the log")  # fmt: skip
             return False
+        _look_at(beside, log)
         with suppress(TimeoutError):
             async with asyncio.timeout(HEALTH_INTERVAL_S):
                 await stop.wait()
     return True
+
+
+def _look_at(beside: list[asyncio.Task[None]], log: JsonLog) -> None:
+    """What runs beside the core may fail without taking it down, and not without a word."""
+    for task in [one for one in beside if one.done()]:
+        beside.remove(task)
+        error = task.exception() if not task.cancelled() else None
+        if error is not None:
+            log.error("core.task_failed", task=task.get_name(), reason=f"{type(error).__name__}: {error}",
+                      hint="restart the core at the next quiet moment")  # fmt: skip
 
 
 def _log_refused(error: Exception, settings: CoreSettings) -> VenueError:

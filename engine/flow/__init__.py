@@ -5,8 +5,8 @@ from engine.flow import FlowSettings, generate, run
 result = run(FlowSettings(url, token, rate_per_s=400, duration_s=60), generate(market, Random(7)))
 """
 
-from engine.flow.generate import generate
+from engine.flow.generate import MIXES, generate
 from engine.flow.model import FlowResult, FlowSettings
 from engine.flow.runner import run, run_async
 
-__all__ = ["FlowResult", "FlowSettings", "generate", "run", "run_async"]
+__all__ = ["MIXES", "FlowResult", "FlowSettings", "generate", "run", "run_async"]

@@ -11,7 +11,7 @@ import aiohttp
 
 from engine import conventions
 from engine.config import VenueError
-from engine.flow.model import Add, FlowSettings
+from engine.flow.model import Add, AmendOf, FlowSettings
 
 NOT_REACHABLE = 6
 
@@ -71,6 +71,9 @@ class VenueClient:
         body = f'{{"quantity":{qty}}}'.encode()
         return _checked(await self._call("PATCH", f"{conventions.PATH_ORDERS}/{order_id}", body), 200, "remaining_quantity")
 
+    async def amend(self, order_id: int, change: AmendOf) -> Answer:
+        return _checked(await self._call("PATCH", f"{conventions.PATH_ORDERS}/{order_id}", amend_json(change)), 200, "remaining_quantity")
+
     async def book(self, symbol: str, depth: int = 10) -> Answer:
         return _checked(await self._call("GET", f"{conventions.PATH_ORDERBOOK}/{symbol}?depth={depth}"), 200, "bids")
 
@@ -90,10 +93,22 @@ def order_json(order: Add) -> bytes:
     fields = [f'"instrument":{json.dumps(order.symbol)},"side":"{order.side}","type":"{order.ord_type}","quantity":{order.qty}']
     if order.price is not None:
         fields.append(f'"price":{order.price}')
+    if order.stop_price is not None:
+        fields.append(f'"stop_price":{order.stop_price}')
     if order.time_in_force is not None:
         fields.append(f'"time_in_force":"{order.time_in_force}"')
     if order.client_order_id is not None:
         fields.append(f'"client_order_id":{json.dumps(order.client_order_id)}')
+    return f"{{{','.join(fields)}}}".encode()
+
+
+def amend_json(change: AmendOf) -> bytes:
+    """Names the instrument, so that the price reads right in a venue of different ticks."""
+    fields = [f'"instrument":{json.dumps(change.symbol)}']
+    if change.price is not None:
+        fields.append(f'"price":{change.price}')
+    if change.order_qty is not None:
+        fields.append(f'"order_quantity":{change.order_qty}')
     return f"{{{','.join(fields)}}}".encode()
 
 

@@ -1,7 +1,7 @@
-"""Orders from a CSV file. Columns: instrument, side, type, price, quantity, and optionally time_in_force, client_order_id.
+"""Orders from a CSV file. Columns: instrument, side, type, price, quantity, and optionally stop_price, time_in_force, client_order_id.
 
 Each row passes through the gateway's own parser before anything is sent, so a bad row costs nothing and its error names
-file, line and field. `price` is empty for a market order.
+file, line and field. `price` and `stop_price` are empty where the type has none.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from engine.gateway.model import Market, Refusal
 from engine.gateway.parse import parse_new_order
 
 REQUIRED = ("instrument", "side", "type", "price", "quantity")
-OPTIONAL = ("time_in_force", "client_order_id")
+OPTIONAL = ("stop_price", "time_in_force", "client_order_id")
 MAX_ROWS = 10_000_000
 
 
@@ -66,13 +66,14 @@ def _add(row: Mapping[str | None, str | list[str] | None], where: str, market: M
     parsed = parse_new_order(json.dumps(order).encode(), market)
     if isinstance(parsed, Refusal):
         raise VenueError(f"{where}: {parsed.field or 'row'}: {parsed.message}")
-    price = parsed.listing.price_text(parsed.price_ticks) if cells["price"] else None
+    text = parsed.listing.price_text
     return Add(
         symbol=cells["instrument"],
         side=cells["side"],
         ord_type=cells["type"],
-        price=price,
+        price=text(parsed.price_ticks) if cells["price"] else None,
         qty=parsed.qty,
         time_in_force=cells.get("time_in_force") or None,
         client_order_id=cells.get("client_order_id") or None,
+        stop_price=text(parsed.stop_price_ticks) if cells.get("stop_price") else None,
     )

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from engine.config import VenueError, load_instruments, parse_duration_s, read_text
 from engine.flow.csvfile import load_csv
-from engine.flow.generate import generate
+from engine.flow.generate import MIXES, generate
 from engine.flow.model import FlowResult, FlowSettings, Intent
 from engine.flow.replay import load_recording, orderbook_path, replay
 from engine.flow.report import live_line, summary_table
@@ -45,6 +45,7 @@ class FlowOptions:
     lobster: Path | None
     orderbook: Path | None
     progress: bool
+    mix: str = "plain"
 
 
 def seeded(seed: int) -> Random:
@@ -64,7 +65,7 @@ def run_flow(options: FlowOptions) -> int:
     )
     if options.lobster is not None:
         return _replay(settings, options, market)
-    intents: Iterable[Intent] = generate(market, seeded(options.seed))
+    intents: Iterable[Intent] = generate(market, seeded(options.seed), options.mix)
     if options.csv is not None:
         intents = load_csv(options.csv, market)
         settings = FlowSettings(settings.url, settings.token, settings.rate_per_s, settings.duration_s, settings.count, max_in_flight=1)
@@ -77,6 +78,10 @@ def run_flow(options: FlowOptions) -> int:
 def _check(options: FlowOptions) -> None:
     if options.output not in ("table", "json"):
         raise VenueError(f"--output: expected table or json, not {options.output!r}")
+    if options.mix not in MIXES:
+        raise VenueError(f"--mix: expected one of {', '.join(MIXES)}, not {options.mix!r}")
+    if options.mix != "plain" and (options.csv is not None or options.lobster is not None):
+        raise VenueError("--mix is for the generated flow; it does not go together with --csv and --lobster")
     if options.csv is not None and options.lobster is not None:
         raise VenueError("--csv and --lobster do not go together")
     if options.orderbook is not None and options.lobster is None:

@@ -12,7 +12,7 @@ MAX_IN_FLIGHT = 256
 
 @dataclass(frozen=True, slots=True)
 class Add:
-    """A new order. `price` is a decimal text, None for a market order; `rests` says whether a cancel may name it later."""
+    """A new order. Prices are decimal texts, None where the type has none; `rests` says whether a cancel may name it later."""
 
     symbol: str
     side: str
@@ -22,6 +22,7 @@ class Add:
     time_in_force: str | None = None
     client_order_id: str | None = None
     rests: bool = True
+    stop_price: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,17 @@ class Look:
     symbol: str
 
 
-Intent = Add | CancelOf | Look
+@dataclass(frozen=True, slots=True)
+class AmendOf:
+    """Give what the `index`-th intent added another price, another total quantity, or both. `symbol`: as for CancelOf."""
+
+    index: int
+    symbol: str
+    price: str | None = None
+    order_qty: int | None = None
+
+
+Intent = Add | CancelOf | AmendOf | Look
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from engine.flow.client import Answer, VenueClient
-from engine.flow.model import Add, CancelOf, FlowResult, FlowSettings, Intent
+from engine.flow.model import Add, AmendOf, CancelOf, FlowResult, FlowSettings, Intent
 from engine.flow.tally import Tally
 
 Progress = Callable[[FlowResult], None]
@@ -96,6 +96,10 @@ class _Flow:
             order_id = self._order_ids.pop(intent.index, None)
             if order_id is not None:
                 return await self._client.cancel(order_id)
+        if isinstance(intent, AmendOf):
+            order_id = self._order_ids.get(intent.index)
+            if order_id is not None:
+                return await self._client.amend(order_id, intent)
         return await self._client.book(intent.symbol)
 
     def _added(self, index: int, intent: Add, answer: Answer) -> Answer:

@@ -28,7 +28,7 @@ from engine.gateway.state import GatewayState
 from engine.gateway.wire import encode_member_depth, encode_member_reply, encode_refusal
 from engine.keys import KeyEntry, Permission
 from engine.logs import JsonLog
-from engine.types import RejectReason
+from engine.types import RejectReason, Reply
 
 LOGON_TIMEOUT_S = 5.0
 LOGON_MAX_BYTES = 1024
@@ -38,7 +38,8 @@ MAX_BEFORE_LOGON = 128
 """Of MAX_SESSIONS: callers without a key can take no more places than these."""
 MAX_SESSIONS_PER_KEY = 64
 MAX_SESSION_IN_FLIGHT = 64
-ORDER_FRAMES = ("new_order", "cancel", "reduce")
+ORDER_FRAMES = ("new_order", "cancel", "reduce", "amend")
+"""What needs the permission to trade. Any other frame but a depth request, an operator's command too, ends the session."""
 
 
 class SessionServer:
@@ -234,17 +235,25 @@ class Session(asyncio.Protocol):
         if needed not in key.permissions:
             self._refused(frame, "permission_denied")
             return encode_refusal(request_id, RejectReason.NOT_OWNER)
+        if frame[0] == "depth_request":
+            return await self._depth(frame)
+        if frame[0] == "new_order":
+            return await self._new_order(key, frame, received_s)
+        return encode_member_reply(request_id, await self._change(key.firm, frame))
+
+    async def _change(self, firm: int, frame: Frame) -> Reply:
         service = self._server.service
         if frame[0] == "cancel":
-            return encode_member_reply(request_id, await service.cancel(key.firm, Cancel(frame[3])))
+            return await service.cancel(firm, Cancel(frame[3]))
         if frame[0] == "reduce":
-            return encode_member_reply(request_id, await service.reduce(key.firm, Reduce(frame[3], frame[4])))
-        if frame[0] == "depth_request":
-            if frame[2] >= len(self._server.listings):
-                return encode_refusal(request_id, RejectReason.UNKNOWN_INSTRUMENT)
-            query = DepthQuery(self._server.listings[frame[2]], max(1, min(frame[3], DEPTH_MAX)))
-            return encode_member_depth(request_id, await service.depth(query))
-        return await self._new_order(key, frame, received_s)
+            return await service.reduce(firm, Reduce(frame[3], frame[4]))
+        return await service.submit_amend(firm, *frame[3:])
+
+    async def _depth(self, frame: Frame) -> bytes:
+        if frame[2] >= len(self._server.listings):
+            return encode_refusal(frame[1], RejectReason.UNKNOWN_INSTRUMENT)
+        query = DepthQuery(self._server.listings[frame[2]], max(1, min(frame[3], DEPTH_MAX)))
+        return encode_member_depth(frame[1], await self._server.service.depth(query))
 
     def _refused(self, frame: Frame, code: str) -> None:
         """Counts an order that never became the service's, as over REST; what the service takes, the service counts."""
@@ -253,8 +262,8 @@ class Session(asyncio.Protocol):
 
     async def _new_order(self, key: KeyEntry, frame: Frame, received_s: float) -> bytes:
         """The core judges every field; only the client's id is held to the same letters as over REST."""
-        _, request_id, _, *fields = frame
-        if fields[-1] and not CLIENT_ORDER_ID.fullmatch(fields[-1]):
+        request_id, fields, cl_ord_id = frame[1], frame[3:], frame[9]
+        if cl_ord_id and not CLIENT_ORDER_ID.fullmatch(cl_ord_id):
             self._refused(frame, "bad_command")
             return encode_refusal(request_id, RejectReason.BAD_COMMAND)
         reply = await self._server.service.submit(lambda link_id: _core.encode_new_order(link_id, key.firm, *fields), received_s)

@@ -22,12 +22,14 @@ from engine.gateway import parse, render
 from engine.gateway.errors import ERROR_CODES, RETRY_AFTER_S, from_core, outage
 from engine.gateway.link import LinkBusy, LinkDown, OutcomeUnknown
 from engine.gateway.metrics import GatewayMetrics
-from engine.gateway.model import Cancel, Market, Refusal
+from engine.gateway.model import Amend, Cancel, Market, Refusal
 from engine.gateway.server import MAX_CONNECTIONS, GatewayServer, read_body
 from engine.gateway.service import OrderService
 from engine.gateway.state import MAX_BODIES_PER_KEY, GatewayState
 from engine.keys import KeyEntry, Permission
 from engine.logs import JsonLog
+from engine.refusals import Call as Asked
+from engine.refusals import is_refusal
 
 
 class Call(NamedTuple):
@@ -161,24 +163,31 @@ class RestApi:
         if isinstance(order, Refusal):
             return self._at_the_door("orders_post", order)
         reply = await self._service.new_order(call.key.firm, order, call.started_s)
-        return from_core(reply) if reply.reason else (201, render.order_body(reply, order.listing, order.cl_ord_id))
+        if is_refusal(reply.reason):
+            return from_core(reply, Asked.ORDER, order.listing)
+        return 201, render.order_body(reply, order.listing, order.cl_ord_id)
 
     async def _delete_order(self, call: Call) -> Answer:
         order_id = parse.parse_order_id(call.request.path[len(ORDER_PREFIX) :])
         if isinstance(order_id, Refusal):
             return order_id
         reply = await self._service.cancel(call.key.firm, Cancel(order_id))
-        return from_core(reply) if reply.reason else (200, render.cancel_body(reply))
+        return from_core(reply, Asked.CANCEL) if is_refusal(reply.reason) else (200, render.cancel_body(reply))
 
     async def _patch_order(self, call: Call) -> Answer:
         order_id = parse.parse_order_id(call.request.path[len(ORDER_PREFIX) :])
         if isinstance(order_id, Refusal):
             return order_id
-        reduce = parse.parse_reduce(order_id, call.body)
-        if isinstance(reduce, Refusal):
-            return reduce
-        reply = await self._service.reduce(call.key.firm, reduce)
-        return from_core(reply) if reply.reason else (200, render.reduce_body(reply))
+        change = parse.parse_patch(order_id, call.body, self._market)
+        if isinstance(change, Refusal):
+            return change
+        if isinstance(change, Amend):
+            reply = await self._service.amend(call.key.firm, change)
+            asked, listing = Asked.AMEND, change.listing
+        else:
+            reply = await self._service.reduce(call.key.firm, change)
+            asked, listing = Asked.REDUCE, None
+        return from_core(reply, asked, listing) if is_refusal(reply.reason) else (200, render.patch_body(reply, listing))
 
     async def _get_orderbook(self, call: Call) -> Answer:
         query = parse.parse_depth(call.request.path[len(BOOK_PREFIX) :], call.request.query, self._market)

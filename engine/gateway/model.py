@@ -29,6 +29,12 @@ Market = Mapping[str, Listing]
 """Listings by symbol."""
 
 
+def common_tick(market: Market) -> Listing | None:
+    """Any listing, when all have one tick: an order's id alone then says how its prices read. None when ticks differ."""
+    ticks = {(listing.tick_unscaled, listing.decimals) for listing in market.values()}
+    return next(iter(market.values())) if len(ticks) == 1 else None
+
+
 def listings(instruments: Iterable[Instrument]) -> dict[str, Listing]:
     return {instrument.symbol: _listing(instrument) for instrument in instruments}
 
@@ -42,7 +48,7 @@ def _listing(instrument: Instrument) -> Listing:
 
 @dataclass(frozen=True, slots=True)
 class NewOrder:
-    """`price_ticks` is 0 for a market order; `cl_ord_id` is empty when the member gave none."""
+    """`price_ticks` is 0 for market and stop orders, `stop_price_ticks` for those without a stop; `cl_ord_id` may be empty."""
 
     listing: Listing
     side: Side
@@ -51,6 +57,7 @@ class NewOrder:
     price_ticks: int
     qty: int
     cl_ord_id: str
+    stop_price_ticks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,17 @@ class Reduce:
 
     order_id: int
     new_leaves_qty: int
+
+
+@dataclass(frozen=True, slots=True)
+class Amend:
+    """0 keeps what the order has. `order_qty` is the new total, what is filled included. `listing`: how its prices read."""
+
+    order_id: int
+    price_ticks: int
+    order_qty: int
+    stop_price_ticks: int
+    listing: Listing
 
 
 @dataclass(frozen=True, slots=True)

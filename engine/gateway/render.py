@@ -6,21 +6,51 @@ import json
 from collections.abc import Iterable, Mapping
 
 from engine.gateway.model import Listing, Refusal
-from engine.types import Depth, OrdStatus, Reply
+from engine.refusals import NOTES
+from engine.types import Depth, OrdStatus, RejectReason, Reply
 
 _STATUS = {status: status.name.lower() for status in OrdStatus}
+_REASON = {reason: f',"reason":"{reason.name.lower()}","message":{json.dumps(sentence)}' for reason, sentence in NOTES.items()}
+_AVERAGE_EXTRA_DECIMALS = 6
 
 
 def order_body(reply: Reply, listing: Listing, cl_ord_id: str) -> bytes:
     """201: what became of a new order. Members see their own fills; whom they met stays inside the venue."""
-    fills = ",".join(
-        f'{{"trade_id":{fill.trade_id},"price":{listing.price_text(fill.price_ticks)},"quantity":{fill.qty}}}' for fill in reply.fills
-    )
     client = f'"client_order_id":"{cl_ord_id}",' if cl_ord_id else ""  # parse.CLIENT_ORDER_ID admits nothing to escape
     return (
         f'{{"order_id":{reply.order_id},"status":"{_STATUS[reply.status]}","seq_num":{reply.seq_num},{client}'
-        f'"filled_quantity":{reply.cum_qty},"remaining_quantity":{reply.leaves_qty},"fills":[{fills}]}}'
+        f'"filled_quantity":{reply.cum_qty},"remaining_quantity":{reply.leaves_qty}{_fills(reply, listing)}{_reason(reply)}}}'
     ).encode()
+
+
+def _fills(reply: Reply, listing: Listing) -> str:
+    fills = ",".join(
+        f'{{"trade_id":{fill.trade_id},"price":{listing.price_text(fill.price_ticks)},"quantity":{fill.qty}}}' for fill in reply.fills
+    )
+    return f',"avg_price":{average_text(reply, listing)},"fills":[{fills}]'
+
+
+def average_text(reply: Reply, listing: Listing) -> str:
+    """The average price of the reply's fills, "null" without any, from integers: exact where six decimals more than the tick's are enough.
+
+    Otherwise rounded to them, half a digit to the even one. Zeros past the tick's decimals are left away.
+    """
+    qty = sum(fill.qty for fill in reply.fills)
+    if not qty:
+        return "null"
+    places = listing.decimals + _AVERAGE_EXTRA_DECIMALS
+    notional = sum(fill.price_ticks * fill.qty for fill in reply.fills) * listing.tick_unscaled * 10**_AVERAGE_EXTRA_DECIMALS
+    unscaled, rest = divmod(notional, qty)
+    unscaled += 2 * rest > qty or (2 * rest == qty and unscaled % 2 == 1)
+    whole, part = divmod(unscaled, 10**places)
+    decimals = f"{part:0{places}d}"
+    kept = decimals[: listing.decimals] + decimals[listing.decimals :].rstrip("0")
+    return f"{whole}.{kept}" if kept else str(whole)
+
+
+def _reason(reply: Reply) -> str:
+    """Why an order that was taken lost what it asked for, as two fields; "" when nothing of the kind happened."""
+    return _REASON[reply.reason] if reply.reason is not RejectReason.NONE else ""
 
 
 def cancel_body(reply: Reply) -> bytes:
@@ -31,10 +61,12 @@ def cancel_body(reply: Reply) -> bytes:
     ).encode()
 
 
-def reduce_body(reply: Reply) -> bytes:
+def patch_body(reply: Reply, listing: Listing | None) -> bytes:
+    """200. An amended order may trade at once; `fills` are those of this call. `listing` is None for a reduction, which never trades."""
+    fills = _fills(reply, listing) if listing is not None else ""
     return (
         f'{{"order_id":{reply.order_id},"status":"{_STATUS[reply.status]}","seq_num":{reply.seq_num},'
-        f'"filled_quantity":{reply.cum_qty},"remaining_quantity":{reply.leaves_qty}}}'
+        f'"filled_quantity":{reply.cum_qty},"remaining_quantity":{reply.leaves_qty}{fills}{_reason(reply)}}}'
     ).encode()
 
 
@@ -42,8 +74,16 @@ def depth_body(depth: Depth, listing: Listing) -> bytes:
     last = _level(listing, depth.last_trade) if depth.last_trade is not None else "null"
     return (
         f'{{"instrument":"{listing.instrument.symbol}","seq_num":{depth.seq_num},'
-        f'"bids":[{_levels(listing, depth.bids)}],"asks":[{_levels(listing, depth.asks)}],"last_trade":{last}}}'
+        f'"bids":[{_levels(listing, depth.bids)}],"asks":[{_levels(listing, depth.asks)}],"last_trade":{last},'
+        f'"state":"{depth.state.name.lower()}","limit_state":{"true" if depth.limit_state else "false"},'
+        f'"indicative":{_indicative(listing, depth)}}}'
     ).encode()
+
+
+def _indicative(listing: Listing, depth: Depth) -> str:
+    """What an uncross would do now; null while nothing would trade, and in continuous trading."""
+    price_ticks, qty, imbalance = depth.indicative
+    return f'{{"price":{listing.price_text(price_ticks)},"quantity":{qty},"imbalance":{imbalance}}}' if qty else "null"
 
 
 def _levels(listing: Listing, levels: Iterable[tuple[int, int]]) -> str:

@@ -19,6 +19,8 @@ def encode_member_reply(request_id: int, reply: Reply) -> bytes:
         reply.cum_qty,
         reply.leaves_qty,
         fills,
+        reply.value,
+        reply.limit,
     )
 
 
@@ -28,4 +30,6 @@ def encode_refusal(request_id: int, reason: RejectReason) -> bytes:
 
 
 def encode_member_depth(request_id: int, depth: Depth) -> bytes:
-    return _core.encode_depth(request_id, depth.seq_num, depth.bids, depth.asks, depth.last_trade)
+    return _core.encode_depth(
+        request_id, depth.seq_num, depth.bids, depth.asks, depth.last_trade, int(depth.state), depth.limit_state, depth.indicative
+    )

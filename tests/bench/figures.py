@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-PARTS = ("cli", "venue", "gateway", "core", "split", "deploy", "slo", "demo")
+PARTS = ("cli", "engine", "venue", "gateway", "core", "split", "deploy", "slo", "demo")
 BY_DEFAULT = PARTS[:-1]
 """The demo takes minutes by itself: ONLY=demo."""
-LIMIT_S = {"cli": 30, "venue": 90, "gateway": 150, "core": 120, "split": 120, "deploy": 420, "slo": 1500, "demo": 900}
+LIMIT_S = {"cli": 30, "engine": 1500, "venue": 90, "gateway": 150, "core": 120, "split": 120, "deploy": 420, "slo": 1500, "demo": 900}
 """A part that is not over by then is ended; what it did not measure is an error row. Building releases has a limit of its own."""
 
 
@@ -30,6 +30,49 @@ class Figure:
 FIGURES = (
     Figure("cli", "help", "`opsctl --help`, wall time", "s", 0.15),
     Figure("cli", "sdks", "client libraries imported by `opsctl --help`", "modules", 0),
+    Figure("engine", "one", "one warm book, full rules on, in batches", "ops/s", 25_000_000, at_least=True),
+    Figure("engine", "one-apply", "one warm book, one call an operation", "ops/s"),
+    Figure("engine", "one-ids", "one warm book in batches, a cl_ord_id on each order", "ops/s"),
+    Figure("engine", "one-map", "one warm book, textbook std::map", "ops/s"),
+    Figure("engine", "one-ratio", "one warm book, ours over std::map", "times", 2.5, at_least=True),
+    Figure("engine", "many", "10,000 instruments, 1M live orders, full rules on, in batches", "ops/s", 8_000_000, at_least=True),
+    Figure("engine", "many-apply", "10,000 instruments, one call an operation", "ops/s"),
+    Figure("engine", "many-map", "10,000 instruments, textbook std::map", "ops/s"),
+    Figure("engine", "many-ratio", "10,000 instruments, ours over std::map", "times", 5, at_least=True),
+    Figure("engine", "path-p50", "order to report bytes, closed loop, p50", "us", 0.5),
+    Figure("engine", "path-p99", "order to report bytes, closed loop, p99", "us"),
+    Figure("engine", "path-p999", "order to report bytes, closed loop, p99.9", "us", 3),
+    Figure("engine", "path-net", "order to report bytes, closed loop, p99.9 less doing nothing", "us", 10),
+    Figure("engine", "path-rate", "order to report bytes, closed loop, rate", "orders/s"),
+    Figure("engine", "open-100k-rate", "order to report bytes at 100,000/s, rate sustained", "orders/s"),
+    Figure("engine", "open-100k-p50", "order to report bytes at 100,000/s, from scheduled arrival, p50", "us"),
+    Figure("engine", "open-100k-p99", "order to report bytes at 100,000/s, from scheduled arrival, p99", "us"),
+    Figure("engine", "open-100k-p999", "order to report bytes at 100,000/s, from scheduled arrival, p99.9", "us"),
+    Figure("engine", "open-100k-net", "order to report bytes at 100,000/s, p99.9 less doing nothing", "us"),
+    Figure("engine", "open-1m-rate", "order to report bytes at 1,000,000/s, rate sustained", "orders/s", 990_000, at_least=True),
+    Figure("engine", "open-1m-p50", "order to report bytes at 1,000,000/s, from scheduled arrival, p50", "us"),
+    Figure("engine", "open-1m-p99", "order to report bytes at 1,000,000/s, from scheduled arrival, p99", "us"),
+    Figure("engine", "open-1m-p999", "order to report bytes at 1,000,000/s, from scheduled arrival, p99.9", "us"),
+    Figure("engine", "open-1m-net", "order to report bytes at 1,000,000/s, p99.9 less doing nothing", "us"),
+    Figure("engine", "device-rate", "policy `device` at 1,000,000/s, rate sustained", "orders/s", 990_000, at_least=True),
+    Figure("engine", "device-p50", "policy `device` at 1,000,000/s, arrival to confirmed, p50", "us"),
+    Figure("engine", "device-p99", "policy `device` at 1,000,000/s, arrival to confirmed, p99", "us"),
+    Figure("engine", "disk-p50", "the disk itself, 4 KiB O_DIRECT and O_DSYNC, p50", "us"),
+    Figure("engine", "disk-p99", "the disk itself, 4 KiB O_DIRECT and O_DSYNC, p99", "us"),
+    Figure("engine", "risk", "risk checks all on, less all off, an order of the flow", "ns", 100),
+    Figure("engine", "risk-micro", "risk checks all on, less all off, an order at a warm price and its cancel", "ns", 100),
+    Figure("engine", "replay", "replay with CRC and trade hash, one partition", "records/s", 10_000_000, at_least=True),
+    Figure("engine", "replay-tool", "replay as `exchange replay` does it, state hash at the end", "records/s"),
+    Figure("engine", "replay-digest", "replay with a digest of every report", "records/s"),
+    Figure("engine", "restart", "snapshot of 1M live orders and a tail, to ready", "s", 1),
+    Figure("engine", "order-bytes", "resident memory a live order", "bytes", 200),
+    Figure("engine", "order-bytes-ids", "resident memory a live order with a cl_ord_id", "bytes"),
+    Figure("engine", "order-bytes-after", "resident memory a live order after 3M operations", "bytes"),
+    Figure("engine", "instrument-idle", "resident memory an instrument without orders", "bytes"),
+    Figure("engine", "instrument-active", "resident memory an instrument with two orders", "bytes"),
+    Figure("engine", "silence", "allocations, frees, locks and system calls in 1,000,000 mixed operations", "calls", 0),
+    Figure("engine", "peer-one", "exchange-core, one warm book", "ops/s", asked="PEERS"),
+    Figure("engine", "peer-many", "exchange-core, 10,000 instruments", "ops/s", asked="PEERS"),
     Figure("venue", "up", "`opsctl up --gateways 4` on an empty folder to everything ready", "s", 10),
     Figure("venue", "down", "`opsctl down`", "s"),
     Figure("gateway", "p50", "order to 201 at 200/s, p50", "ms"),

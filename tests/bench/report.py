@@ -26,13 +26,15 @@ class Row:
     figure: Figure
     value: float | None = None
     note: str = NOT_MEASURED
+    busy: bool = False
+    """Others used the processors while it was measured: told, and not judged."""
 
     @property
     def holds(self) -> bool | None:
-        """None when there is no bar. What was not measured does not hold."""
+        """None when there is no bar, or nothing can be said. What was not measured does not hold."""
         if self.value is None:
             return False
-        if self.figure.bar is None:
+        if self.figure.bar is None or self.busy:
             return None
         return self.value >= self.figure.bar if self.figure.at_least else self.value <= self.figure.bar
 
@@ -49,6 +51,7 @@ class Row:
             "at_least": figure.at_least,
             "later": figure.later,
             "note": self.note,
+            "busy": self.busy,
         }
 
 
@@ -63,8 +66,8 @@ class Results:
     def rows(self) -> list[Row]:
         return list(self._rows.values())
 
-    def put(self, part: str, key: str, value: float, note: str) -> None:
-        self._rows[part, key] = replace(self._rows[part, key], value=value, note=note)
+    def put(self, part: str, key: str, value: float, note: str, busy: bool = False) -> None:
+        self._rows[part, key] = replace(self._rows[part, key], value=value, note=note, busy=busy)
 
     def failed(self, part: str, why: str, *keys: str) -> None:
         """What of `keys` (all when none are named) has no value yet could not be measured, and why."""
@@ -85,8 +88,9 @@ class PartResults:
     def __init__(self, results: Results, part: str) -> None:
         self._results, self._part = results, part
 
-    def put(self, key: str, value: float, note: str = "") -> None:
-        self._results.put(self._part, key, value, note)
+    def put(self, key: str, value: float, note: str = "", *, busy: bool = False) -> None:
+        """`busy`: others used the processors meanwhile, so a time or a rate is printed and not judged."""
+        self._results.put(self._part, key, value, note, busy)
 
     def say(self, text: str) -> None:
         """Before anything that takes longer than a second."""
@@ -128,7 +132,7 @@ def word(row: Row) -> str:
     if row.value is None:
         return "ERROR"
     if row.holds is None:
-        return ""
+        return "machine busy" if row.busy and row.figure.bar is not None else ""
     return "yes" if row.holds else "not yet" if row.figure.later else "NO"
 
 
@@ -142,7 +146,9 @@ def summary(rows: Sequence[Row]) -> str:
     errors = [r for r in rows if r.value is None]
     judged = [r for r in rows if r.value is not None and r.holds is not None and not r.figure.later]
     missed = [r for r in judged if not r.holds]
+    busy = [r for r in rows if r.value is not None and r.busy and r.figure.bar is not None]
     lines = [f"{len(judged) - len(missed)} of {len(judged)} bars hold"]
+    lines += [f"NOT JUDGED, machine busy: {r.figure.name}: {number(r.value or 0)} {r.figure.unit}, bar {bar(r.figure)}" for r in busy]
     lines += [f"NOT HELD: {r.figure.name}: {number(r.value or 0)} {r.figure.unit}, bar {bar(r.figure)}" for r in missed]
     lines += [f"ERROR: {r.figure.name}: {r.note}" for r in errors]
     return "\n".join(lines)

@@ -68,6 +68,19 @@ def test_a_bar_that_is_not_held_is_said_and_is_no_failure(tmp_path: Path, capsys
     assert "NOT HELD: third FAIL to weight 0: 2.500 s, bar ≤ 1" in said
 
 
+def test_what_was_measured_on_a_busy_machine_is_told_and_not_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = Results([AT_MOST, PRINTED])
+    results.part("deploy").put("zero", 0.5, busy=True)
+    results.part("venue").put("down", 1.5, busy=True)
+    assert [(row.holds, word(row)) for row in results.rows] == [(None, "machine busy"), (None, "")]
+    assert finish(results.rows, tmp_path / "bench.json") == 0
+    row = json.loads((tmp_path / "bench.json").read_text())[0]
+    assert (row["value"], row["holds"], row["busy"]) == (0.5, None, True)
+    said = capsys.readouterr().out
+    assert "0 of 0 bars hold" in said
+    assert "NOT JUDGED, machine busy: third FAIL to weight 0: 0.500 s, bar ≤ 1" in said
+
+
 def break_down() -> None:
     raise OSError("the disk is gone")
 

@@ -16,8 +16,9 @@ from engine import __version__, _core, conventions
 from engine.config import VenueError, parse_address, parse_duration_s, parse_instruments
 from engine.core.admin import CoreAdmin, Phase
 from engine.core.metrics import registry
-from engine.core.process import _until
-from engine.instruments import instruments_digest
+from engine.core.process import _end, _look_at, _until
+from engine.core.snapshotter import SnapshotFigures
+from engine.instruments import engine_config, instruments_digest
 from engine.linkkey import load_link_key
 from engine.logs import JsonLog
 from engine.types import OrdType, RejectReason, Side, TimeInForce
@@ -54,8 +55,7 @@ def test_a_core_starts_is_ready_shows_metrics_and_stops_on_sigterm(tmp_path):
 def write_log(folder, orders):
     """A log of `orders` commands, written by a core of this process over its own link."""
     folder.mkdir(parents=True)
-    max_qty = [i.max_qty for i in INSTRUMENTS]
-    core = _core.Core(log_dir=str(folder), instrument_max_qty=max_qty, ack_policy="memory", instruments_digest=DIGEST)
+    core = _core.Core(config=engine_config(INSTRUMENTS), log_dir=str(folder), ack_policy="memory", instruments_digest=DIGEST)
     core.recover()
     port = core.listen("127.0.0.1", 0)
     core.start()
@@ -114,6 +114,89 @@ def test_where_nobody_waits_for_the_disk_no_durable_gauge_is_shown(tmp_path):
     assert conventions.LOG_DURABLE_SEQ_NUM not in text
 
 
+def test_each_partition_and_the_newest_snapshots_show_by_number():
+    parts = [{"commands": 3, "queue_depth": 1, "live_orders": 2}, {"commands": 5, "queue_depth": 0, "live_orders": 4}]
+    figured = SnapshotFigures(seq_nums={0: 3, 1: 5}, fresh_s=0.0, failures=2)
+    shown = registry(figures(), partitions=lambda: parts, snapshots=figured)
+    for number, part in enumerate(parts):
+        labels = {conventions.LABEL_PARTITION: str(number)}
+        assert shown.get_sample_value(conventions.PARTITION_COMMANDS, labels) == part["commands"]
+        assert shown.get_sample_value(conventions.PARTITION_LIVE_ORDERS, labels) == part["live_orders"]
+        assert shown.get_sample_value(conventions.PARTITION_QUEUE_DEPTH, labels) == part["queue_depth"]
+        assert shown.get_sample_value(conventions.SNAPSHOT_SEQ_NUM, labels) == figured.seq_nums[number]
+    assert shown.get_sample_value(conventions.SNAPSHOT_FAILURES) == 2
+    assert shown.get_sample_value(conventions.SNAPSHOT_AGE_SECONDS) > 1e9
+
+
+def test_before_the_first_snapshot_no_age_is_shown():
+    shown = registry(figures(), snapshots=SnapshotFigures())
+    assert shown.get_sample_value(conventions.SNAPSHOT_AGE_SECONDS) is None
+
+
+LIMITS = "default: {max_order_quantity: 7}\n"
+
+
+def test_partitions_and_the_limits_files_default_are_the_cores_and_fixed_for_its_log(tmp_path):
+    (tmp_path / "limits.yaml").write_text(LIMITS)
+    options = ("--partitions", 2, "--limits", tmp_path / "limits.yaml")
+    with core_process(tmp_path / "log", 0, *options) as core:
+        port = core.event("core.serving")["link_port"]
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as link:
+            link.sendall(_core.encode_hello("t", 0) + _core.encode_new_order(1, 1, 0, Side.BUY, OrdType.LIMIT, TimeInForce.DAY, 1, 8, ""))
+            decoder, frames = _core.FrameDecoder(), []
+            while len(frames) < 2:
+                frames += decoder.feed(link.recv(65536))
+        assert (frames[1][5], frames[1][10:]) == (RejectReason.ORDER_SIZE, (8, 7))
+        core.signal(signal.SIGTERM)
+        assert core.wait() == 0
+    for other in (("--partitions", 2), ("--limits", tmp_path / "limits.yaml")):
+        with core_process(tmp_path / "log", 0, *other) as core:
+            assert core.wait() == 1
+            assert "error: the log cannot be used" in "".join(core.seen)
+
+
+def test_a_core_makes_snapshots_and_starts_from_the_newest(tmp_path):
+    write_log(tmp_path / "log", 25)
+    with core_process(tmp_path / "log", 0, "--snapshot-every", "200ms") as core:
+        core.event("core.serving")
+        assert core.event("snapshot.done")["seq_nums"] == [25]
+        core.signal(signal.SIGTERM)
+        assert core.wait() == 0
+    with core_process(tmp_path / "log", 0, "--snapshot-every", "0") as core:
+        recovered = core.event("core.recovered")
+        assert (recovered["snapshot_seq_num"], recovered["records"], recovered["last_seq_num"]) == (25, 0, 25)
+
+
+def test_a_damaged_snapshot_is_passed_over_with_a_warning_and_the_log_tells_everything(tmp_path):
+    write_log(tmp_path / "log", 25)
+    with core_process(tmp_path / "log", 0, "--snapshot-every", "200ms") as core:
+        core.event("snapshot.done")
+        core.signal(signal.SIGTERM)
+        core.wait()
+    snapshot = next((tmp_path / "log" / "snapshots").glob("*.snap"))
+    data = bytearray(snapshot.read_bytes())
+    data[-1] ^= 1
+    snapshot.write_bytes(data)
+    with core_process(tmp_path / "log") as core:
+        assert core.event("core.recovered")["records"] == 25
+        assert snapshot.name in core.event("core.snapshot_passed_over")["reason"]
+
+
+SESSIONS = 'time_zone: UTC\nweekdays: [mon, tue, wed, thu, fri, sat, sun]\nevents: [{at: "00:00", state: pre_open}]\n'
+
+
+def test_a_core_that_starts_late_sends_the_newest_event_of_today_through_its_log_and_once(tmp_path):
+    (tmp_path / "sessions.yaml").write_text(SESSIONS)
+    with core_process(tmp_path / "log", 0, "--sessions", tmp_path / "sessions.yaml") as core:
+        changed = core.event("session.changed")
+        assert (changed["state"], changed["seq_num"], changed["instruments"]) == ("pre_open", 1, len(INSTRUMENTS))
+        core.signal(signal.SIGTERM)
+        assert core.wait() == 0
+    with core_process(tmp_path / "log", 0, "--sessions", tmp_path / "sessions.yaml") as core:
+        assert core.event("core.recovered")["records"] == 1
+        assert core.event("session.known")["state"] == "pre_open"
+
+
 @pytest.mark.parametrize("policy", ["memory", "device"])
 def test_a_log_that_cannot_be_written_ends_the_core_with_exit_1_and_the_next_start_replays_it(tmp_path, policy):
     with core_process(tmp_path / "log", ack_policy=policy) as core:
@@ -141,12 +224,44 @@ def test_a_log_that_cannot_be_written_ends_the_core_with_exit_1_and_the_next_sta
         assert core.event("core.recovered")["records"] == 1
 
 
-@pytest.mark.parametrize(("running", "says"), [(1, "cannot be written"), (0, "thread ended")])
-def test_the_core_ends_at_once_when_its_log_or_its_thread_has(running, says):
+class EndedCore:
+    def __init__(self, **stats):
+        self._stats = figures(**stats)
+
+    def stats(self, with_state_hash):
+        assert not with_state_hash
+        return self._stats()
+
+    def log_fault(self):
+        return "the disk is full: make room"
+
+
+@pytest.mark.parametrize(
+    ("log_healthy", "running", "says"), [(0, 1, "cannot be written"), (0, 0, "cannot be written"), (1, 0, "thread of the core ended")]
+)
+def test_the_core_ends_at_once_when_its_log_or_its_thread_has(log_healthy, running, says):
     log = LogLines()
-    stats = figures(log_healthy=0, running=running)
-    assert asyncio.run(_until(asyncio.Event(), stats, JsonLog(stream=log))) is False
+    core = EndedCore(log_healthy=log_healthy, running=running)
+    assert asyncio.run(_until(asyncio.Event(), core, JsonLog(stream=log), [])) is False
     assert says in log.lines[0]["reason"]
+    assert log.lines[0]["fault"] == "the disk is full: make room"
+
+
+def test_what_runs_beside_the_core_may_fail_without_taking_it_down():
+    async def broken():
+        raise RuntimeError("odd")
+
+    async def look():
+        log, tasks = LogLines(), [asyncio.create_task(broken(), name="sessions"), asyncio.create_task(asyncio.Event().wait())]
+        await asyncio.wait(tasks[:1])
+        _look_at(tasks, JsonLog(stream=log))
+        _look_at(tasks, JsonLog(stream=log))
+        await _end(tasks)
+        return log.lines, len(tasks)
+
+    lines, left = asyncio.run(look())
+    assert [(line["event"], line["task"], line["reason"]) for line in lines] == [("core.task_failed", "sessions", "RuntimeError: odd")]
+    assert left == 1
 
 
 ROWS = '- {symbol: A, tick_size: "0.01", max_quantity: 5}\n- {symbol: B, tick_size: "0.01", max_quantity: 5}\n'

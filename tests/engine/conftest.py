@@ -1,4 +1,4 @@
-"""Both engines behind one shape, and a small blocking client for the core's link."""
+"""Desks on both engines, and a small blocking client for the core's link."""
 
 from __future__ import annotations
 
@@ -13,70 +13,29 @@ from typing import Any
 import pytest
 
 from engine import _core
-from engine.reference import ReferenceEngine
 from engine.types import Fill, OrdStatus, OrdType, RejectReason, Reply, Side, TimeInForce
+from tests.engine.core_process import core_config
+from tests.engine.engines import KINDS, Desk
 
 DEADLINE_S = 20.0
 
 
 def to_reply(answer: Sequence[Any]) -> Reply:
-    seq_num, order_id, status, reason, order_qty, cum_qty, leaves_qty, fills = answer
-    return Reply(
-        0, seq_num, order_id, OrdStatus(status), RejectReason(reason), order_qty, cum_qty, leaves_qty, tuple(Fill(*f) for f in fills)
-    )
+    """From a reply frame's fields."""
+    seq_num, order_id, status, reason, order_qty, cum_qty, leaves_qty, fills, *numbers = answer
+    fills = tuple(Fill(*fill) for fill in fills)
+    return Reply(0, seq_num, order_id, OrdStatus(status), RejectReason(reason), order_qty, cum_qty, leaves_qty, fills, *numbers)
 
 
-class Desk:
-    """An engine with short words for orders; every reply is checked against the quantity rules on its way out."""
-
-    def __init__(self, make: Callable[..., Any], max_qty: Sequence[int] = (1_000_000, 1_000_000), **options: int) -> None:
-        self.engine = make(list(max_qty), **options)
-
-    def order(
-        self,
-        side: Side,
-        qty: int,
-        price: int | None = None,
-        *,
-        tif: TimeInForce = TimeInForce.DAY,
-        firm: int = 1,
-        instrument: int = 0,
-        cl_ord_id: str = "",
-    ) -> Reply:
-        ord_type = OrdType.MARKET if price is None else OrdType.LIMIT
-        reply = to_reply(self.engine.new_order(firm, instrument, side, ord_type, tif, price or 0, qty, cl_ord_id, 0))
-        assert reply.cum_qty == sum(fill.qty for fill in reply.fills)
-        if reply.status in (OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED):
-            assert reply.order_qty == reply.cum_qty + reply.leaves_qty
-        else:
-            assert reply.leaves_qty == 0
-        return reply
-
-    def buy(self, qty: int, price: int | None = None, **rest: Any) -> Reply:
-        return self.order(Side.BUY, qty, price, **rest)
-
-    def sell(self, qty: int, price: int | None = None, **rest: Any) -> Reply:
-        return self.order(Side.SELL, qty, price, **rest)
-
-    def cancel(self, order_id: int, firm: int = 1) -> Reply:
-        return to_reply(self.engine.cancel(firm, order_id, 0))
-
-    def reduce(self, order_id: int, new_leaves_qty: int, firm: int = 1) -> Reply:
-        return to_reply(self.engine.reduce(firm, order_id, new_leaves_qty, 0))
-
-    def bids(self, instrument: int = 0) -> list[tuple[int, int]]:
-        return self.engine.depth(instrument, 1000)[0]
-
-    def asks(self, instrument: int = 0) -> list[tuple[int, int]]:
-        return self.engine.depth(instrument, 1000)[1]
+@pytest.fixture(params=KINDS)
+def engine_kind(request: pytest.FixtureRequest) -> str:
+    """Every test that takes it, or a desk, runs on both engines."""
+    return str(request.param)
 
 
-ENGINES = {"reference": ReferenceEngine, "native": _core.Engine}
-
-
-@pytest.fixture(params=sorted(ENGINES))
-def make_desk(request: pytest.FixtureRequest) -> Callable[..., Desk]:
-    return lambda *args, **options: Desk(ENGINES[request.param], *args, **options)
+@pytest.fixture
+def make_desk(engine_kind: str) -> Callable[..., Desk]:
+    return lambda *args, **options: Desk(engine_kind, *args, **options)
 
 
 @pytest.fixture
@@ -158,7 +117,7 @@ def start_core() -> Iterator[Callable[..., tuple[Any, int]]]:
     made: list[Any] = []
 
     def make(log_dir: Any, **options: Any) -> tuple[Any, int]:
-        settings: dict[str, Any] = {"instrument_max_qty": [1_000_000], "ack_policy": "memory", "segment_records": 4096}
+        settings: dict[str, Any] = {"config": core_config(), "ack_policy": "memory", "segment_records": 4096}
         core = _core.Core(log_dir=str(log_dir), **(settings | options))
         made.append(core)
         core.recover()

@@ -10,11 +10,18 @@ import resource
 import sys
 
 from engine import _core
+from engine.types import EngineConfig, FirmLimits, InstrumentRules
+
+
+def core_config(instruments=1, partitions=1, default_limits=None, **rules):
+    """A core's configuration: instruments that are all alike, with InstrumentRules by name."""
+    alike = InstrumentRules(**({"max_qty": 1_000_000} | rules))
+    return EngineConfig((alike,) * instruments, default_limits or FirmLimits(), partitions=partitions).as_tuple()
 
 
 def main() -> None:
     log_dir, ack_policy, segment_records = sys.argv[1:]
-    core = _core.Core(log_dir=log_dir, instrument_max_qty=[1_000_000], ack_policy=ack_policy, segment_records=int(segment_records))
+    core = _core.Core(config=core_config(), log_dir=log_dir, ack_policy=ack_policy, segment_records=int(segment_records))
     core.recover()
     print(core.listen("127.0.0.1", 0), flush=True)
     core.start()

@@ -1,16 +1,13 @@
-"""One suite over the reference and the native engine. The second half guards against bugs that other engines shipped."""
+"""The book by itself, on the reference and the native engine: priority, trades, resting, cancels, refusals, ids."""
 
 from __future__ import annotations
 
 import pytest
 
-from engine.types import OrdStatus, RejectReason, TimeInForce
+from engine.types import CommandKind, FirmLimits, InstrumentRules, OrdStatus, RejectReason, TimeInForce
+from tests.engine.engines import makers
 
 IOC, FOK = TimeInForce.IOC, TimeInForce.FOK
-
-
-def makers(reply):
-    return [fill.maker_order_id for fill in reply.fills]
 
 
 def test_a_first_order_rests_as_new_under_order_id_one(desk):
@@ -121,50 +118,64 @@ def test_an_order_id_never_given_is_unknown(desk, order_id):
     assert desk.reduce(order_id, 1).reason is RejectReason.UNKNOWN_ORDER
 
 
-@pytest.mark.parametrize("price", [-1, 0, 10**12 + 1, 2**63 - 1])
+@pytest.mark.parametrize("price", [-1, 0, 10**9 + 1, 10**12, 2**63 - 1, -(2**63)])
 def test_a_limit_price_must_be_positive_and_sane(desk, price):
-    assert to_reason(desk, 0, price, 10) is RejectReason.BAD_PRICE
+    reply = desk.do(CommandKind.NEW_ORDER, firm=1, price_ticks=price, qty=10)
+    assert (reply.order_id, reply.reason, reply.value, reply.limit) == (0, RejectReason.BAD_PRICE, price, 10**9)
+    assert desk.reports[0].price_ticks == (price if -(2**31) <= price < 2**31 else 0)
 
 
 @pytest.mark.parametrize("qty", [-1, 0, 1_000_001, -(2**63), 2**63 - 1])
 def test_a_quantity_must_be_positive_and_within_the_instruments_limit(desk, qty):
-    assert to_reason(desk, 0, 100, qty) is RejectReason.BAD_QUANTITY
+    reply = desk.buy(qty, 100)
+    assert (reply.order_id, reply.reason, reply.value, reply.limit) == (0, RejectReason.BAD_QUANTITY, qty, 1_000_000)
 
 
 def test_an_instrument_must_exist(desk):
-    assert to_reason(desk, 2, 100, 10) is RejectReason.UNKNOWN_INSTRUMENT
-    assert desk.engine.depth(2, 10) == ([], [], None)
+    reply = desk.buy(10, 100, instrument=2)
+    assert (reply.order_id, reply.reason, reply.value, reply.limit) == (0, RejectReason.UNKNOWN_INSTRUMENT, 2, 2)
+    assert desk.engine.depth(2, 10) == ([], [], None, 2, False, (0, 0, 0))
+    assert desk.engine.orders(2) == []
+    assert desk.engine.indicative(2) == (0, 0, 0)
 
 
-def to_reason(desk, instrument, price, qty):
-    answer = desk.engine.new_order(1, instrument, 1, 2, 0, price, qty, "", 0)
-    assert answer[1] == 0
-    return RejectReason(answer[3])
+SENSELESS = [
+    {"kind": 0},
+    {"kind": 13},
+    {"kind": 255},
+    {"kind": 1, "side": 0},
+    {"kind": 1, "side": 3},
+    {"kind": 1, "ord_type": 0},
+    {"kind": 1, "ord_type": 5},
+    {"kind": 1, "tif": 2},
+    {"kind": 1, "tif": 255},
+    {"kind": 1, "firm": 65_536},
+    {"kind": 2, "firm": 2**32 - 1},
+    {"kind": 5, "state": 6},
+    {"kind": 7, "qty": 2},
+    {"kind": 7, "qty": -1},
+    {"kind": 8, "stp": 4},
+    {"kind": 1, "cl_ord_id": "x" * 41},
+    {"kind": 1, "cl_ord_id": "a\n"},
+    {"kind": 1, "cl_ord_id": "é"},
+]
 
 
-@pytest.mark.parametrize(
-    ("side", "ord_type", "tif", "cl_ord_id"),
-    [
-        (0, 2, 0, ""),
-        (3, 2, 0, ""),
-        (1, 0, 0, ""),
-        (1, 3, 0, ""),
-        (1, 2, 1, ""),
-        (1, 2, 255, ""),
-        (1, 2, 0, "x" * 41),
-        (1, 2, 0, "a\n"),
-        (1, 2, 0, "é"),
-    ],
-)
-def test_a_command_that_cannot_be_logged_takes_no_seq_num_and_leaves_no_trace(desk, side, ord_type, tif, cl_ord_id):
+@pytest.mark.parametrize("fields", SENSELESS, ids=str)
+def test_a_command_that_cannot_be_logged_takes_no_seq_num_and_leaves_no_trace(desk, fields):
     before = desk.engine.state_hash()
-    answer = desk.engine.new_order(1, 0, side, ord_type, tif, 100, 10, cl_ord_id, 0)
-    assert answer == (0, 0, OrdStatus.REJECTED, RejectReason.BAD_COMMAND, 0, 0, 0, [])
+    reply = desk.do(**({"price_ticks": 100, "qty": 10, "firm": 1} | fields))
+    assert desk.told() == ["REJECTED REJECTED BAD_COMMAND"]
+    assert (reply.seq_num, reply.order_id, reply.status, reply.reason) == (0, 0, OrdStatus.REJECTED, RejectReason.BAD_COMMAND)
     assert desk.engine.state_hash() == before
 
 
+def test_the_largest_firm_number_is_a_firm(desk):
+    assert desk.buy(1, 100, firm=65_535).status is OrdStatus.NEW
+
+
 def test_a_refused_command_takes_a_seq_num_but_no_order_id(desk):
-    assert to_reason(desk, 9, 100, 10) is RejectReason.UNKNOWN_INSTRUMENT
+    assert desk.buy(10, 100, instrument=9).reason is RejectReason.UNKNOWN_INSTRUMENT
     reply = desk.buy(10, 100)
     assert (reply.seq_num, reply.order_id) == (2, 1)
 
@@ -202,11 +213,11 @@ def test_a_fok_that_needs_more_fills_than_the_bound_trades_nothing(desk):
 
 def test_prices_far_apart_stay_in_order_while_the_best_ones_come_and_go(desk):
     """The native ladder keeps near prices in a window and far ones in a map: the seam must not show."""
-    prices = [1, 500_000, 500_001, 500_700, 501_023, 501_024, 501_025, 2_000_000, 10**12]
+    prices = [1, 500_000, 500_001, 500_700, 501_023, 501_024, 501_025, 2_000_000, 10**9]
     for price in [500_000, *prices[::-1]]:
         desk.sell(1, price)
     assert [price for price, _ in desk.asks()] == prices
-    assert [fill.price_ticks for fill in desk.buy(10, 10**12, firm=2).fills] == sorted([*prices, 500_000])
+    assert [fill.price_ticks for fill in desk.buy(10, 10**9, firm=2).fills] == sorted([*prices, 500_000])
 
 
 def test_a_window_that_empties_moves_without_losing_far_levels(desk):
@@ -227,98 +238,38 @@ def test_the_last_trade_is_shown_with_the_depth(desk):
     assert desk.engine.depth(0, 5)[2] == (100, 2)
 
 
-@pytest.mark.parametrize("max_qty", [0, -1, 10**11 + 1])
-def test_a_senseless_configuration_is_refused(make_desk, max_qty):
-    with pytest.raises(ValueError, match="max_qty"):
-        make_desk([max_qty])
+SENSELESS_CONFIGS = [
+    ("max_qty", {"max_qty": 0}, {}),
+    ("max_qty", {"max_qty": 10**9 + 1}, {}),
+    ("reference_ticks", {"reference_ticks": 10**9 + 1}, {}),
+    ("luld_bps", {"luld_bps": 10_000}, {}),
+    ("collar_bps", {"collar_bps": 10_000}, {}),
+    ("market_notional_cap", {"market_notional_cap": 10**18 + 1}, {}),
+    ("fat_finger_pct", {"fat_finger_pct": 99}, {}),
+    ("initial_state", {"initial_state": 6}, {}),
+    ("limit_state_ns", {}, {"limit_state_ns": 0}),
+    ("halt_ns", {}, {"halt_ns": 86_400 * 10**9 + 1}),
+    ("default_limits", {}, {"default_limits": FirmLimits(rate_per_s=1)}),
+    ("max_live_orders", {}, {"max_live_orders": 0}),
+    ("max_live_orders", {}, {"max_live_orders": 2**24 + 1}),
+    ("partitions", {}, {"partitions": 0}),
+    ("partition", {}, {"partitions": 2, "partition": 2}),
+]
 
 
-# Bugs that other engines shipped.
+@pytest.mark.parametrize(("name", "rules", "options"), SENSELESS_CONFIGS)
+def test_a_senseless_configuration_is_refused_by_the_name_of_its_field(make_desk, name, rules, options):
+    with pytest.raises(ValueError, match=name):
+        make_desk([InstrumentRules(**rules)], **options)
 
 
-def test_a_maker_keeps_its_place_in_the_queue_after_a_partial_fill(desk):
-    """A partial fill sent the maker to the tail of its queue."""
-    first, second = desk.sell(10, 100), desk.sell(10, 100)
-    assert makers(desk.buy(4, 100, firm=2)) == [first.order_id]
-    assert makers(desk.buy(8, 100, firm=2)) == [first.order_id, second.order_id]
-
-
-def test_a_fok_that_trades_trades_whole(desk):
-    for price in (100, 101, 102):
-        desk.sell(5, price)
-    reply = desk.buy(15, 102, firm=2, tif=FOK)
-    assert (reply.status, reply.cum_qty) == (OrdStatus.FILLED, 15)
-
-
-@pytest.mark.parametrize(("qty", "price"), [(16, 102), (11, 101), (1, 99), (16, None)])
-def test_a_killed_fok_trades_nothing_and_changes_no_book(desk, qty, price):
-    """Trades were printed for an order that was then reported killed."""
-    for level in (100, 101, 102):
-        desk.sell(5, level)
-    reply = desk.buy(qty, price, firm=2, tif=FOK)
-    assert (reply.status, reply.cum_qty, reply.fills) == (OrdStatus.CANCELLED, 0, ())
-    assert (desk.asks(), desk.bids()) == ([(100, 5), (101, 5), (102, 5)], [])
-    assert desk.engine.depth(0, 1)[2] is None
-
-
-@pytest.mark.parametrize("resting_qty", [0, 4])
-def test_what_an_ioc_does_not_trade_never_rests(desk, resting_qty):
-    """The residual of an IOC was found resting in the book."""
-    if resting_qty:
-        desk.sell(resting_qty, 100)
-    reply = desk.buy(10, 100, firm=2, tif=IOC)
-    assert (reply.status, reply.order_qty, reply.cum_qty, reply.leaves_qty) == (OrdStatus.CANCELLED, 10, resting_qty, 0)
-    assert desk.bids() == []
-    assert desk.cancel(reply.order_id, firm=2).reason is RejectReason.TOO_LATE
-
-
-@pytest.mark.parametrize("tif", [TimeInForce.DAY, IOC])
-def test_what_a_market_order_does_not_trade_never_rests(desk, tif):
-    desk.sell(4, 100)
-    reply = desk.buy(10, None, firm=2, tif=tif)
-    assert (reply.status, reply.cum_qty, reply.leaves_qty) == (OrdStatus.CANCELLED, 4, 0)
-    assert (desk.bids(), desk.asks()) == ([], [])
-
-
-def test_another_firms_order_cannot_be_cancelled_or_reduced(desk):
-    """Cancel and modify worked by id, without asking whose order it was."""
-    order = desk.sell(10, 100, firm=1)
-    assert desk.cancel(order.order_id, firm=2).reason is RejectReason.NOT_OWNER
-    assert desk.reduce(order.order_id, 5, firm=2).reason is RejectReason.NOT_OWNER
-    assert desk.asks() == [(100, 10)]
-    desk.cancel(order.order_id, firm=1)
-    assert desk.cancel(order.order_id, firm=2).reason is RejectReason.NOT_OWNER
-
-
-def test_a_duplicate_cl_ord_id_is_refused_with_the_original_order_id(desk):
-    first = desk.buy(10, 100, cl_ord_id="a")
-    again = desk.buy(10, 100, cl_ord_id="a")
-    assert (again.status, again.reason, again.order_id) == (OrdStatus.REJECTED, RejectReason.DUPLICATE_CL_ORD_ID, first.order_id)
-    assert desk.bids() == [(100, 10)]
-
-
-def test_a_cl_ord_id_stays_taken_after_its_order_is_done(desk):
-    first = desk.buy(10, 100, cl_ord_id="a")
-    desk.cancel(first.order_id)
-    assert desk.buy(10, 100, cl_ord_id="a").order_id == first.order_id
-
-
-def test_cl_ord_ids_of_two_firms_do_not_collide_and_empty_ones_never_do(desk):
-    assert desk.buy(10, 100, cl_ord_id="a", firm=1).reason is RejectReason.NONE
-    assert desk.buy(10, 100, cl_ord_id="a", firm=2).reason is RejectReason.NONE
-    assert {desk.buy(10, 100).reason for _ in range(3)} == {RejectReason.NONE}
-
-
-def test_a_refused_order_does_not_take_its_cl_ord_id(desk):
-    assert desk.buy(0, 100, cl_ord_id="a").reason is RejectReason.BAD_QUANTITY
-    assert desk.buy(10, 100, cl_ord_id="a").reason is RejectReason.NONE
-
-
-def test_a_levels_quantity_is_right_after_a_partial_fill_and_then_a_cancel(desk):
-    """The level kept counting what a cancelled order had already traded."""
-    first = desk.sell(10, 100)
-    desk.sell(7, 100)
-    desk.buy(4, 100, firm=2)
-    assert desk.asks() == [(100, 13)]
-    desk.cancel(first.order_id)
-    assert desk.asks() == [(100, 7)]
+@pytest.mark.parametrize("partition", [0, 1, 2])
+def test_ids_of_partitions_interleave_and_never_meet(make_desk, partition):
+    desk = make_desk(partitions=3, partition=partition)
+    ids = [desk.sell(1, 100, firm=1).order_id for _ in range(3)]
+    reply = desk.buy(3, 100, firm=2)
+    assert ids == [partition + 1, partition + 4, partition + 7]
+    assert [fill.trade_id for fill in reply.fills] == ids
+    for strange in (1, 2, 3):
+        known = desk.cancel(strange).reason is not RejectReason.UNKNOWN_ORDER
+        assert known == (strange == partition + 1)

@@ -10,7 +10,9 @@ import time
 import pytest
 
 from engine import _core
-from engine.types import OrdStatus, OrdType, RejectReason, Side, TimeInForce
+from engine.types import ALL_INSTRUMENTS, CommandKind, OrdStatus, OrdType, RejectReason, SessionState, Side, TimeInForce
+from tests.engine.conftest import to_reply
+from tests.engine.core_process import core_config
 
 POLICIES = ["memory", "device"]
 
@@ -130,7 +132,7 @@ def test_orders_trade_over_two_links(core, connect):
     reply = taker.order(Side.BUY, 4, 101, firm=2)
     assert (resting.status, reply.status) == (OrdStatus.NEW, OrdStatus.FILLED)
     assert [(fill.maker_order_id, fill.price_ticks, fill.qty) for fill in reply.fills] == [(resting.order_id, 100, 4)]
-    assert maker.depth() == ("depth", maker.request_id, 2, [], [(100, 6)], (100, 4))
+    assert maker.depth() == ("depth", maker.request_id, 2, [], [(100, 6)], (100, 4), SessionState.CONTINUOUS, 0, (0, 0, 0))
 
 
 def test_orders_are_reduced_and_cancelled_by_their_owner_only(core, connect):
@@ -167,7 +169,7 @@ def test_depth_of_an_unknown_instrument_is_empty_and_levels_are_bounded(core, co
     client = connect(core[1])
     for price in range(1, 6):
         client.order(Side.BUY, 1, price)
-    assert client.depth(instrument=9)[3:] == ([], [], None)
+    assert client.depth(instrument=9)[3:6] == ([], [], None)
     assert client.depth(levels=2)[3] == [(5, 1), (4, 1)]
     assert len(client.depth(levels=2**32 - 1)[3]) == 5
     assert client.depth(levels=0)[3] == []
@@ -260,19 +262,19 @@ def test_stop_is_quick_idempotent_and_gives_the_port_and_the_log_back(tmp_path, 
     core.stop()
     core.stop()
     assert client.closed_by_core()
-    again = _core.Core(log_dir=str(tmp_path), instrument_max_qty=[1_000_000])
+    again = _core.Core(config=core_config(), log_dir=str(tmp_path))
     again.recover()
     assert again.listen("127.0.0.1", port) == port
 
 
 def test_a_port_in_use_is_an_oserror(core):
-    other = _core.Core(log_dir="/nonexistent", instrument_max_qty=[1])
+    other = _core.Core(config=core_config(), log_dir="/nonexistent")
     with pytest.raises(OSError, match="use"):
         other.listen("127.0.0.1", core[1])
 
 
 def test_start_needs_recover_and_listen_first(tmp_path):
-    core = _core.Core(log_dir=str(tmp_path), instrument_max_qty=[1])
+    core = _core.Core(config=core_config(), log_dir=str(tmp_path))
     with pytest.raises(RuntimeError):
         core.start()
 
@@ -288,6 +290,107 @@ def test_the_statistics_of_a_device_core_show_everything_acknowledged_as_durable
     assert stats["last_tick_ns"] > 0
     assert stats["state_hash"] != 0
     assert core.stats(with_state_hash=False)["state_hash"] == 0
+    assert core.log_fault() == ""
+
+
+def control(client, kind, *, firm=0, instrument=0, price_ticks=0, qty=0, stop_price_ticks=0, order_id=0, stp=0, state=0):
+    fields = (kind, firm, instrument, price_ticks, qty, stop_price_ticks, order_id, stp, state)
+    return to_reply(client.ask(_core.encode_control, *fields)[2:])
+
+
+def to_order(client, *, instrument=0, side=Side.BUY, qty=1, price=100, stop=0, ord_type=OrdType.LIMIT, tif=TimeInForce.DAY, firm=1):
+    return to_reply(client.ask(_core.encode_new_order, firm, instrument, side, ord_type, tif, price, qty, "", stop)[2:])
+
+
+def test_a_stop_order_waits_can_be_amended_and_cancelled_and_its_price_travels_over_the_link(core, connect):
+    client = connect(core[1])
+    stop = to_order(client, ord_type=OrdType.STOP, price=0, stop=120)
+    assert (stop.status, client.depth()[3]) == (OrdStatus.NEW, [])
+    amended = to_reply(client.ask(_core.encode_amend, 1, stop.order_id, 0, 5, 110)[2:])
+    assert (amended.order_id, amended.status, amended.order_qty) == (stop.order_id, OrdStatus.NEW, 5)
+    too_many = to_reply(client.ask(_core.encode_amend, 1, stop.order_id, 0, 2_000_000, 0)[2:])
+    assert (too_many.reason, too_many.value, too_many.limit) == (RejectReason.BAD_QUANTITY, 2_000_000, 1_000_000)
+    assert client.cancel(stop.order_id).status is OrdStatus.CANCELLED
+
+
+def test_a_refusal_carries_the_two_numbers_that_decided_it(core, connect):
+    reply = connect(core[1]).order(Side.BUY, 1_000_001, 100)
+    assert (reply.reason, reply.value, reply.limit) == (RejectReason.BAD_QUANTITY, 1_000_001, 1_000_000)
+
+
+def test_an_auction_shows_its_indicative_price_and_uncrosses_when_the_session_says_so(core, connect):
+    client = connect(core[1])
+    assert control(client, CommandKind.SESSION, instrument=ALL_INSTRUMENTS, state=SessionState.OPENING_AUCTION).order_qty == 1
+    to_order(client, side=Side.SELL, qty=4, price=100)
+    to_order(client, side=Side.BUY, qty=6, price=102, firm=2)
+    assert client.depth()[6:8] == (SessionState.OPENING_AUCTION, 0)
+    assert client.depth()[8][1:] == (4, 2)
+    control(client, CommandKind.SESSION, instrument=0, state=SessionState.CONTINUOUS)
+    assert core[0].stats()["trades"] == 1
+    assert client.depth()[6:] == (SessionState.CONTINUOUS, 0, (0, 0, 0))
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_a_kill_over_the_link_cancels_everywhere_and_holds_until_it_is_lifted(tmp_path, start_core, connect, partitions):
+    core, port = start_core(tmp_path, config=core_config(6, partitions))
+    client = connect(port)
+    for instrument in range(6):
+        assert to_order(client, instrument=instrument).status is OrdStatus.NEW
+        assert to_order(client, instrument=instrument, firm=2).status is OrdStatus.NEW
+    assert control(client, CommandKind.KILL, firm=1, qty=1).order_qty == 6
+    assert {to_order(client, instrument=number).reason for number in range(6)} == {RejectReason.FIRM_KILLED}
+    assert to_order(client, firm=2).status is OrdStatus.NEW
+    assert control(client, CommandKind.KILL, firm=1, qty=0).status is OrdStatus.NEW
+    assert {to_order(client, instrument=number).status for number in range(6)} == {OrdStatus.NEW}
+    core.stop()
+    again, _ = start_core(tmp_path, config=core_config(6, partitions))
+    assert again.stats()["state_hash"] == core.stats()["state_hash"]
+    assert sum(one["live_orders"] for one in again.partition_stats()) == again.stats()["live_orders"] == 13
+
+
+def test_limits_over_the_link_hold_in_every_partition(tmp_path, start_core, connect):
+    _, port = start_core(tmp_path, config=core_config(4, 4))
+    client = connect(port)
+    assert control(client, CommandKind.LIMITS, firm=1, qty=10).status is OrdStatus.NEW
+    for instrument in range(4):
+        refused = to_order(client, instrument=instrument, qty=11)
+        assert (refused.reason, refused.value, refused.limit) == (RejectReason.ORDER_SIZE, 11, 10)
+    refused = control(client, CommandKind.LIMITS, firm=1, qty=-1, order_id=7)
+    assert (refused.reason, refused.order_id) == (RejectReason.BAD_LIMITS, 0)
+
+
+@pytest.mark.parametrize("kind", [CommandKind.TIMER, CommandKind.NEW_ORDER, 0, 200])
+def test_a_control_frame_that_is_no_control_is_a_bad_command(core, connect, kind):
+    assert control(connect(core[1]), kind).reason is RejectReason.BAD_COMMAND
+    assert core[0].stats()["seq_num"] == 0
+
+
+def test_orders_of_several_partitions_have_ids_of_their_own_and_each_log_a_folder(tmp_path, start_core, connect):
+    core, port = start_core(tmp_path, config=core_config(4, 2))
+    client = connect(port)
+    ids = [to_order(client, instrument=number % 4).order_id for number in range(8)]
+    assert sorted(ids) == list(range(1, 9))
+    assert [order_id % 2 for order_id in ids] == [1, 0] * 4
+    assert client.cancel(ids[5]).status is OrdStatus.CANCELLED
+    core.stop()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["partition-00", "partition-01"]
+    with pytest.raises(_core.LogError, match="2 partition"):
+        _core.Core(config=core_config(4, 1), log_dir=str(tmp_path)).recover()
+
+
+def test_a_price_band_halts_and_resumes_by_the_cores_own_timers(tmp_path, start_core, connect):
+    rules = core_config(reference_ticks=1000, luld_bps=100)
+    config = (*rules[:3], 50_000_000, 50_000_000, *rules[5:])  # limit state and halt of 50 ms each
+    core, port = start_core(tmp_path, config=config)
+    client = connect(port)
+    to_order(client, side=Side.SELL, price=1011)
+    blocked = to_order(client, price=1011, firm=2)
+    assert (blocked.status, blocked.reason) == (OrdStatus.CANCELLED, RejectReason.PRICE_BAND)
+    wait_until(lambda: core.stats(False)["seq_num"] >= 4)
+    wait_until(lambda: client.depth()[6:8] == (SessionState.CONTINUOUS, 0))
+    core.stop()
+    hashes = core.stats()["state_hash"]
+    assert start_core(tmp_path, config=config)[0].stats()["state_hash"] == hashes
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -307,7 +410,7 @@ def test_kill_9_under_load_loses_no_acknowledged_order_and_makes_none_twice(tmp_
         answers = 0
         try:
             while True:
-                _, request_id, _, order_id, status, _, _, _, _, _ = client.next_frame()
+                _, request_id, _, order_id, status, *_ = client.next_frame()
                 assert status == OrdStatus.NEW
                 acknowledged[names[request_id]] = order_id
                 answers += 1

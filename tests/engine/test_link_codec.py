@@ -20,12 +20,17 @@ levels = st.lists(st.tuples(i64, i64), max_size=5)
 frames = st.one_of(
     st.tuples(st.just("hello"), texts, u64, texts),
     st.tuples(st.just("welcome"), u64, u64, u64),
-    st.tuples(st.just("new_order"), u64, u32, u32, u8, u8, u8, i64, i64, texts),
+    st.tuples(st.just("new_order"), u64, u32, u32, u8, u8, u8, i64, i64, texts, i64),
     st.tuples(st.just("cancel"), u64, u32, u64),
     st.tuples(st.just("reduce"), u64, u32, u64, i64),
+    st.tuples(st.just("amend"), u64, u32, u64, i64, i64, i64),
+    st.tuples(st.just("control"), u64, u8, u32, u32, i64, i64, i64, u64, u8, u8),
     st.tuples(st.just("depth_request"), u64, u32, u32),
-    st.tuples(st.just("reply"), u64, u64, u64, u8, u8, i64, i64, i64, fills),
-    st.tuples(st.just("depth"), u64, u64, levels, levels, st.one_of(st.none(), st.tuples(i64, i64))),
+    st.tuples(st.just("reply"), u64, u64, u64, u8, u8, i64, i64, i64, fills, i64, i64),
+    st.tuples(
+        *(st.just("depth"), u64, u64, levels, levels, st.one_of(st.none(), st.tuples(i64, i64))),
+        *(u8, st.booleans(), st.tuples(i64, i64, i64)),
+    ),
     st.tuples(st.just("logon"), u64, texts),
 )
 
@@ -58,7 +63,7 @@ def test_arbitrary_bytes_are_refused_or_waited_on_and_never_crash(data):
 
 
 @settings(max_examples=500, deadline=None)
-@given(st.integers(0, 12), st.binary(max_size=120))
+@given(st.integers(0, 13), st.binary(max_size=120))
 def test_arbitrary_payloads_under_a_right_crc_never_crash(kind, payload):
     with contextlib.suppress(_core.LinkError):
         _core.FrameDecoder().feed(framed(bytes([kind]) + payload))
@@ -93,7 +98,7 @@ def test_a_length_out_of_bounds_is_refused_at_once(length):
 
 def test_a_count_larger_than_the_frame_is_refused_without_reserving_for_it():
     payload = bytearray(_core.encode_reply(1, 1, 1, 0, 0, 1, 0, 1, [])[8:])
-    payload[-4:] = b"\xff\xff\xff\xff"
+    payload[-4:] = b"\xff\xff\xff\xff"  # how many fills there are
     with pytest.raises(_core.LinkError):
         _core.FrameDecoder().feed(framed(bytes(payload)))
 
@@ -121,7 +126,7 @@ def test_a_reply_with_the_most_fills_a_command_can_have_fits_one_frame():
     fills = [(i, 10**12, 1, i) for i in range(32_000)]
     frame = _core.encode_reply(1, 1, 1, 2, 0, 32_000, 32_000, 0, fills)
     assert len(frame) <= _core.FRAME_MAX + 4
-    assert _core.FrameDecoder().feed(frame)[0][-1] == fills
+    assert _core.FrameDecoder().feed(frame)[0][9] == fills
 
 
 def test_what_does_not_fit_a_frame_is_refused_when_it_is_made():
@@ -144,3 +149,19 @@ def test_a_link_key_of_256_bytes_fits_a_hello_and_a_longer_one_is_refused_at_bot
 def test_the_crc_is_the_castagnoli_one():
     assert _core.crc32c(b"123456789") == 0xE3069283
     assert _core.crc32c(b"") == 0
+
+
+def test_what_is_left_out_is_zero_and_continuous():
+    frames = _core.encode_new_order(1, 1, 0, 1, 2, 0, 100, 1, "a") + _core.encode_reply(1, 1, 1, 0, 0, 1, 0, 1, [])
+    order, reply, depth = _core.FrameDecoder().feed(frames + _core.encode_depth(1, 1, [], [], None))
+    assert order[-1] == 0
+    assert reply[-2:] == (0, 0)
+    assert depth[-3:] == (2, 0, (0, 0, 0))
+
+
+def test_a_limit_state_is_yes_or_no():
+    payload = bytearray(_core.encode_depth(1, 1, [], [], None, 2, True)[8:])
+    assert payload[-25] == 1
+    payload[-25] = 2
+    with pytest.raises(_core.LinkError):
+        _core.FrameDecoder().feed(framed(bytes(payload)))

@@ -14,12 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from engine import _core
 from engine.flow import lobster, sample
-from engine.reference import ReferenceEngine
-from engine.types import OrdStatus, OrdType, RejectReason, Side, TimeInForce
+from engine.types import OrdStatus, RejectReason, Side, TimeInForce
 
-ENGINES = {"reference": ReferenceEngine, "native": _core.Engine}
 OWNER, TAKER = 1, 2
 
 
@@ -40,38 +37,34 @@ def made_sample(folder, seed, count=3000):
 
 
 class Replay:
-    """One engine, fed with commands that name orders by the file's ids."""
+    """One desk, fed with commands that name orders by the file's ids."""
 
-    def __init__(self, engine):
-        self.engine = engine
+    def __init__(self, desk):
+        self.desk = desk
         self.ids = {}
 
     def enter(self, order):
-        answer = self.engine.new_order(
-            OWNER, 0, order.side, OrdType.LIMIT, TimeInForce.DAY, order.price_ticks, order.qty, str(order.order_id), 0
-        )
-        assert answer[2] == OrdStatus.NEW, f"{order} did not rest"
-        self.ids[order.order_id] = answer[1]
+        reply = self.desk.order(order.side, order.qty, order.price_ticks, firm=OWNER, cl_ord_id=str(order.order_id))
+        assert reply.status == OrdStatus.NEW, f"{order} did not rest"
+        self.ids[order.order_id] = reply.order_id
 
     def do(self, command):
         match command:
             case lobster.Enter():
                 self.enter(command)
             case lobster.Reduce():
-                assert self.engine.reduce(OWNER, self.ids[command.order_id], command.new_leaves_qty, 0)[3] == RejectReason.NONE
+                assert self.desk.reduce(self.ids[command.order_id], command.new_leaves_qty, OWNER).reason == RejectReason.NONE
             case lobster.Cancel():
-                assert self.engine.cancel(OWNER, self.ids[command.order_id], 0)[2] == OrdStatus.CANCELLED
+                assert self.desk.cancel(self.ids[command.order_id], OWNER).status == OrdStatus.CANCELLED
             case lobster.Execute():
-                answer = self.engine.new_order(
-                    TAKER, 0, command.side, OrdType.LIMIT, TimeInForce.IOC, command.price_ticks, command.qty, "", 0
-                )
-                fills = [(price, qty, maker) for _, price, qty, maker in answer[7]]
+                reply = self.desk.order(command.side, command.qty, command.price_ticks, firm=TAKER, tif=TimeInForce.IOC)
+                fills = [(fill.price_ticks, fill.qty, fill.maker_order_id) for fill in reply.fills]
                 assert fills == [(command.price_ticks, command.qty, self.ids[command.maker_order_id])]
 
 
-def check(engine, messages, books):
+def check(desk, messages, books):
     """Returns how many executions were checked."""
-    replay = Replay(engine)
+    replay = Replay(desk)
     for order in lobster.seed_orders(messages, books):
         replay.enter(order)
     by_line = defaultdict(list)
@@ -80,22 +73,20 @@ def check(engine, messages, books):
     for line, row in enumerate(books):
         for command in by_line[line]:
             replay.do(command)
-        bids, asks, _ = engine.depth(0, row.depth)
+        bids, asks, *_ = desk.engine.depth(0, row.depth)
         assert (tuple(bids), tuple(asks)) == (row.bids, row.asks), f"the book differs after line {line + 1}"
     return sum(isinstance(command, lobster.Execute) for commands in by_line.values() for command in commands)
 
 
-@pytest.mark.parametrize("engine", sorted(ENGINES))
-def test_the_real_sample_fills_the_orders_it_names_and_every_level_is_true_after_every_message(engine):
+def test_the_real_sample_fills_the_orders_it_names_and_every_level_is_true_after_every_message(desk):
     messages, books = real_sample()
-    executions = check(ENGINES[engine]([10**6]), messages, books)
+    executions = check(desk, messages, books)
     assert executions == sum(message.kind is lobster.Kind.EXECUTE for message in messages) > 0
 
 
-@pytest.mark.parametrize("engine", sorted(ENGINES))
 @pytest.mark.parametrize("seed", range(5))
-def test_a_made_sample_fills_the_orders_it_names_and_every_level_is_true_after_every_message(tmp_path, engine, seed):
-    assert check(ENGINES[engine]([10**6]), *made_sample(tmp_path, seed)) > 50
+def test_a_made_sample_fills_the_orders_it_names_and_every_level_is_true_after_every_message(tmp_path, desk, seed):
+    assert check(desk, *made_sample(tmp_path, seed)) > 50
 
 
 def test_unseen_changes_happen_where_no_row_can_show_them(tmp_path):

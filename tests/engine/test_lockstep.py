@@ -1,94 +1,130 @@
-"""Random command sequences through the reference and the native engine: same answers, same state, nothing lost."""
+"""Command sequences that mix everything, through the reference and the native engine: same reports, same state after each command."""
 
 from __future__ import annotations
 
 from collections import Counter
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
-from engine import _core
-from engine.reference import ReferenceEngine
-from engine.types import OrdStatus
-
-MAX_QTY = (50, 1000)
-
-sides = st.sampled_from([1, 2])
-near_prices = st.integers(95, 105)
-far_prices = st.sampled_from([1, 600, 700, 1200, 5000, 10**12, 10**12 + 1, 0, -5])
-prices = st.one_of(near_prices, near_prices, near_prices, far_prices)
-quantities = st.one_of(st.integers(1, 20), st.integers(1, 20), st.sampled_from([0, -1, 50, 51, 1000]))
-new_orders = st.tuples(
-    st.just("new_order"),
-    st.integers(1, 3),
-    st.sampled_from([0, 0, 0, 1, 2]),
-    sides,
-    st.sampled_from([1, 2, 2, 2, 2]),
-    st.sampled_from([0, 0, 0, 3, 4, 9]),
-    prices,
-    quantities,
-    st.sampled_from(["", "", "", "a", "b", "c d", "x" * 40, "x" * 41]),
+from engine.types import (
+    Command,
+    CommandKind,
+    EngineConfig,
+    ExecType,
+    FirmLimits,
+    InstrumentRules,
+    RejectReason,
+    SessionState,
+    Side,
+    StpMode,
 )
-order_ids = st.integers(0, 30)
-cancels = st.tuples(st.just("cancel"), st.integers(1, 3), order_ids)
-reduces = st.tuples(st.just("reduce"), st.integers(1, 3), order_ids, st.integers(-1, 20))
-commands = st.lists(st.one_of(new_orders, new_orders, new_orders, cancels, reduces), max_size=60)
+from tests.engine.compare import as_python, explain, first_difference, shrink
+from tests.engine.engines import Native, Reference
+from tests.engine.flow import CONFIGS, Flow, WideFlow, sequences
+
+SEEDS = range(20)
+COMMANDS = 1_500
+NEVER_IN_A_FLOW = {RejectReason.LOG_UNAVAILABLE, RejectReason.FILL_LIMIT}
+
+
+def both(config):
+    return lambda: (Reference(config), Native(config))
 
 
 @settings(max_examples=300, deadline=None)
-@given(commands)
-def test_both_engines_give_the_same_answers_and_states_after_every_command(sequence):
-    reference, native = ReferenceEngine(MAX_QTY, max_live_orders=12), _core.Engine(MAX_QTY, max_live_orders=12)
-    for ts_ns, (name, *fields) in enumerate(sequence):
-        assert getattr(native, name)(*fields, ts_ns) == getattr(reference, name)(*fields, ts_ns)
-        assert native.state_hash() == reference.state_hash()
-        assert native.live_orders() == reference.live_orders()
-        assert native.last_seq_num() == reference.last_seq_num()
-        for instrument in range(3):
-            assert native.depth(instrument, 4) == reference.depth(instrument, 4)
+@given(sequences, st.sampled_from(CONFIGS))
+def test_both_engines_give_the_same_reports_and_states_after_every_command(sequence, config):
+    difference = first_difference(both(config)(), sequence, len(config.instruments))
+    note(as_python(sequence))
+    assert not difference, difference
 
 
-@settings(max_examples=200, deadline=None)
-@given(commands)
-def test_no_quantity_appears_or_vanishes(sequence):
-    """Accepted = traded twice (once as taker, once as maker) + cancelled + resting; no order trades more than it asked for."""
-    engine = _core.Engine(MAX_QTY)
-    asked: Counter[int] = Counter()
-    traded: Counter[int] = Counter()
-    gone: Counter[int] = Counter()
-    trade_ids = []
-    for ts_ns, (name, *fields) in enumerate(sequence):
-        before = {order: asked[order] - gone[order] - traded[order] for order in asked}
-        _, order_id, status, reason, order_qty, cum_qty, leaves_qty, fills = getattr(engine, name)(*fields, ts_ns)
-        if reason:
-            assert not fills
-            continue
-        if name == "new_order":
-            asked[order_id] = order_qty
-            gone[order_id] = order_qty - cum_qty - leaves_qty
-        else:
-            gone[order_id] += before[order_id] - leaves_qty
-        for trade_id, _, qty, maker in fills:
-            assert 0 < qty <= before[maker]
-            trade_ids.append(trade_id)
-            traded[order_id] += qty
-            traded[maker] += qty
-        assert traded[order_id] == cum_qty
-        if status == OrdStatus.FILLED:
-            assert cum_qty == order_qty
-    resting = sum(qty for instrument in range(2) for side in engine.depth(instrument, 1000)[:2] for _, qty in side)
-    assert sum(asked.values()) == sum(traded.values()) + sum(gone.values()) + resting
-    assert all(asked[order] >= traded[order] + gone[order] for order in asked)
-    assert trade_ids == list(range(1, len(trade_ids) + 1))
+@pytest.mark.parametrize("seed", SEEDS)
+def test_both_engines_stay_together_over_days_of_trading(seed):
+    config = CONFIGS[seed % len(CONFIGS)]
+    difference = explain(both(config), config, Flow(config, seed).commands(COMMANDS))
+    assert not difference, difference
 
 
-@settings(max_examples=100, deadline=None)
-@given(commands)
-def test_no_book_is_ever_crossed_and_the_same_input_gives_the_same_state(sequence):
-    one, two = _core.Engine(MAX_QTY), _core.Engine(MAX_QTY)
-    for ts_ns, (name, *fields) in enumerate(sequence):
-        assert getattr(one, name)(*fields, ts_ns) == getattr(two, name)(*fields, ts_ns)
-        for instrument in range(2):
-            bids, asks, _ = one.depth(instrument, 1)
-            assert not bids or not asks or bids[0][0] < asks[0][0]
-    assert one.state_hash() == two.state_hash()
+@pytest.mark.parametrize("seed", range(4))
+def test_both_engines_stay_together_at_prices_far_apart(seed):
+    config = EngineConfig((InstrumentRules(), InstrumentRules(reference_ticks=2_500, luld_bps=9_000)), limit_state_ns=30, halt_ns=30)
+    difference = explain(both(config), config, WideFlow(config, seed).commands(COMMANDS))
+    assert not difference, difference
+
+
+def test_the_days_of_trading_hold_everything_that_an_engine_can_report():
+    seen: Counter[tuple[str, int]] = Counter()
+    for seed in SEEDS:
+        flow = Flow(CONFIGS[seed % len(CONFIGS)], seed)
+        for _ in range(COMMANDS):
+            command, reports = flow.next()
+            seen["command", command.kind] += 1
+            for report in reports:
+                seen["exec_type", report.exec_type] += 1
+                seen["reason", report.reason] += 1
+                seen["liquidity", report.liquidity] += 1
+                seen["state", report.value] += report.exec_type == ExecType.SESSION
+    expected = [("command", kind) for kind in CommandKind]
+    expected += [("exec_type", kind) for kind in ExecType]
+    expected += [("reason", reason) for reason in RejectReason if reason not in NEVER_IN_A_FLOW]
+    expected += [("liquidity", part) for part in (0, 1, 2, 3)] + [("state", state) for state in SessionState]
+    assert [one for one in expected if seen[one] < 5] == []
+
+
+@pytest.mark.parametrize("stp", [StpMode.NONE, StpMode.CANCEL_OLDEST])
+def test_both_engines_end_a_walk_after_the_same_number_of_resting_orders(stp):
+    """One walk meets 32,000 resting orders at most, whether it trades with them or cancels them."""
+    config = EngineConfig((InstrumentRules(),), FirmLimits(stp=stp))
+    resting = [Command(CommandKind.NEW_ORDER, side=Side.SELL, firm=1 + (n % 2), price_ticks=100 + n % 3, qty=1) for n in range(32_002)]
+    takers = [
+        Command(CommandKind.NEW_ORDER, side=Side.BUY, firm=1, tif=4, price_ticks=200, qty=32_001),
+        Command(CommandKind.NEW_ORDER, side=Side.BUY, firm=1, price_ticks=200, qty=32_002),
+    ]
+    reference, native = both(config)()
+    for command in resting:
+        assert reference.apply(command) == native.apply(command)
+    assert not first_difference((reference, native), takers, 1)
+    assert reference.live_orders() == 2
+
+
+class ForgetsPriority(Reference):
+    """A maker goes to the tail of its queue after a partial fill, as in an engine that shipped this."""
+
+    def apply(self, command):
+        reports = self.engine.apply(command)
+        live = self.engine._state.live
+        for report in reports:
+            if report.exec_type == ExecType.TRADE and report.order_id in live:
+                order = live[report.order_id]
+                self.engine._state.remove(order)
+                self.engine._state.enter(order)
+        return reports
+
+
+def test_a_broken_engine_is_found_and_shown_with_a_few_commands_that_can_be_pasted():
+    config = EngineConfig((InstrumentRules(),))
+    difference = explain(lambda: (Reference(config), ForgetsPriority(config)), config, Flow(config, 1).commands(300))
+    pasted = [line for line in difference.splitlines() if line.startswith("Command(")]
+    assert 3 <= len(pasted) <= 4
+    assert "differ" in difference
+
+
+def test_shrinking_leaves_only_what_is_needed():
+    """Also of what names orders by their id: the one that is cancelled here had another id before."""
+    config = CONFIGS[0]
+    flow = Flow(config, 3)
+    flow.commands(200)
+    order_id, firm = flow.engine.orders(0)[-1][:2]
+    commands = [*Flow(config, 3).commands(200), Command(CommandKind.CANCEL, firm=firm, order_id=order_id)]
+
+    def fails(few):
+        engine = Reference(config)
+        ends = [(command.kind, engine.apply(command)[-1].exec_type) for command in few]
+        return ends[-1:] == [(CommandKind.CANCEL, ExecType.CANCELLED)]
+
+    few = shrink(config, commands, fails)
+    assert [command.kind for command in few] == [CommandKind.NEW_ORDER, CommandKind.CANCEL]
+    assert few[1].order_id == 2 < order_id

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import hashlib
 import itertools
 import json
 import subprocess
@@ -16,22 +17,69 @@ from venue_parts import INSTRUMENTS, free_port
 
 from engine import __version__
 from engine.config import VenueError
-from engine.flow import FlowSettings, generate, run, run_async
+from engine.flow import MIXES, FlowSettings, generate, run, run_async
+from engine.flow.client import amend_json, order_json
 from engine.flow.csvfile import load_csv
-from engine.flow.model import Add, CancelOf
+from engine.flow.model import Add, AmendOf, CancelOf
 from engine.flow.tally import LatencyBuckets
-from engine.gateway.model import listings
+from engine.gateway.model import Amend, Refusal, listings
+from engine.gateway.parse import parse_new_order, parse_patch
 
 MARKET = listings(INSTRUMENTS)
+PLAIN_FLOW_7 = "49ab9297059530dad7851c038e2925bff62115e8942f88a7a0c1e206efd3d3f1"
 
 
-def intents(seed, count):
-    return list(itertools.islice(generate(MARKET, Random(seed)), count))
+def intents(seed, count, mix="plain"):
+    return list(itertools.islice(generate(MARKET, Random(seed), mix), count))
 
 
 def test_one_seed_is_one_flow_and_another_seed_is_another():
     assert intents(7, 2000) == intents(7, 2000)
     assert intents(7, 2000) != intents(8, 2000)
+
+
+@pytest.mark.parametrize("mix", MIXES)
+def test_every_mix_depends_on_its_seed_only(mix):
+    assert intents(7, 2000, mix) == intents(7, 2000, mix)
+    assert intents(7, 2000, mix) != intents(8, 2000, mix)
+
+
+def test_the_plain_flow_is_what_it_was_before_there_was_a_mix():
+    """Checks of releases compare flows of one seed over time."""
+    orders = [(type(one).__name__, *(str(value) for value in dataclasses.astuple(one)[:8])) for one in intents(7, 3000)]
+    assert hashlib.sha256(repr(orders).encode()).hexdigest() == PLAIN_FLOW_7
+
+
+def test_the_full_mix_has_every_type_in_small_shares():
+    flow = intents(7, 30_000, "full")
+    adds = [one for one in flow if isinstance(one, Add)]
+    types = Counter(add.ord_type for add in adds)
+    assert types.keys() == {"limit", "market", "stop", "stop_limit"}
+    assert 0.005 < (types["stop"] + types["stop_limit"]) / len(adds) < 0.05
+    assert 0.01 < sum(add.time_in_force == "gtc" for add in adds) / len(adds) < 0.10
+    assert 0.01 < sum(isinstance(one, AmendOf) for one in flow) / len(flow) < 0.06
+    assert 0.40 < sum(isinstance(one, CancelOf) for one in flow) / len(flow) < 0.50
+
+
+def test_every_order_of_the_full_mix_passes_the_gateways_parser_and_waits_behind_the_market():
+    for one in intents(5, 5000, "full"):
+        if isinstance(one, Add):
+            assert not isinstance(parse_new_order(order_json(one), MARKET), Refusal)
+        if isinstance(one, AmendOf):
+            assert isinstance(parse_patch(1, amend_json(one), MARKET), Amend)
+
+
+def test_amendments_name_a_live_add_of_the_same_instrument_and_a_stop_keeps_its_prices():
+    flow, gone = intents(3, 20_000, "full"), set()
+    for one in flow:
+        if isinstance(one, CancelOf):
+            gone.add(one.index)
+        if isinstance(one, AmendOf):
+            target = flow[one.index]
+            assert isinstance(target, Add)
+            assert (target.symbol, target.rests, one.index in gone) == (one.symbol, True, False)
+            assert one.price is not None or one.order_qty is not None
+            assert one.price is None or target.stop_price is None
 
 
 def test_the_mix_is_that_of_a_real_feed():
@@ -66,6 +114,14 @@ async def test_a_flow_over_a_real_venue_has_no_wrong_answer(url, keys):
     assert result.orders_acked == result.by_status[201]
     assert 0 < result.latency_ms_p50 <= result.latency_ms_p99 <= result.latency_ms_max
     json.dumps(result.as_dict())
+
+
+async def test_a_full_flow_over_a_real_venue_has_no_wrong_answer(url, keys):
+    settings = FlowSettings(url, keys.token["desk"], rate_per_s=2000, count=3000)
+    result = await run_async(settings, generate(MARKET, Random(7), "full"), stop=threading.Event())
+    assert (result.requests, result.wrong_answers) == (3000, 0)
+    assert result.by_status.keys() <= {200, 201, 404, 409, 422}
+    assert result.by_status[200] + result.by_status[201] > 0.9 * result.requests
 
 
 async def test_run_blocks_and_returns_the_same_from_any_thread(url, keys):
@@ -172,6 +228,17 @@ def test_quantiles_are_within_one_percent():
 HEADER = "instrument,side,type,price,quantity,time_in_force,client_order_id\n"
 
 
+def test_csv_rows_may_be_stops(tmp_path):
+    path = tmp_path / "o.csv"
+    path.write_text(
+        "instrument,side,type,price,stop_price,quantity,time_in_force\nAAPL,buy,stop,,150.2,5,gtc\nAAPL,sell,stop_limit,150,150.1,5,\n"
+    )
+    assert load_csv(path, MARKET) == (
+        Add("AAPL", "buy", "stop", None, 5, "gtc", stop_price="150.20"),
+        Add("AAPL", "sell", "stop_limit", "150.00", 5, stop_price="150.10"),
+    )
+
+
 def test_csv_rows_become_orders(tmp_path):
     path = tmp_path / "o.csv"
     path.write_text(HEADER + "AAPL,buy,limit,150.1,100,,c-1\nMSFT,sell,market,,5,ioc,\n")
@@ -194,7 +261,9 @@ def test_csv_rows_become_orders(tmp_path):
         (HEADER + "AAPL,buy,limit,150.10,,,\n", ":2: quantity:"),
         (HEADER + "AAPL,hold,limit,150.10,1,,\n", ":2: side:"),
         (HEADER + "NOPE,buy,limit,150.10,1,,\n", ":2: instrument:"),
-        (HEADER + "AAPL,buy,limit,150.10,1,gtc,\n", ":2: time_in_force:"),
+        (HEADER + "AAPL,buy,limit,150.10,1,gtd,\n", ":2: time_in_force:"),
+        (HEADER + "AAPL,buy,stop,,1,,\n", ":2: stop_price:"),
+        (HEADER.replace("price", "price,stop_price") + "AAPL,buy,limit,150.10,150.10,1,,\n", ":2: stop_price:"),
         (HEADER + "AAPL,buy,limit,150.10,1,,a b\n", ":2: client_order_id:"),
         (HEADER + "AAPL,buy,limit,150.10,1,,a,b\n", ":2: more cells"),
         (HEADER + 'AAPL,"buy,limit\n', "not valid CSV"),
@@ -238,6 +307,8 @@ async def test_the_command_prints_a_table(url, keys):
         (["--output", "xml"], "t", 2, "--output"),
         (["--url", "ftp://x"], "t", 2, "--url"),
         (["--duration", "soon"], "t", 2, "--duration"),
+        (["--mix", "wild"], "t", 2, "--mix"),
+        (["--mix", "full", "--csv", "x"], "t", 2, "--mix"),
         (["--instrument", "NOPE"], "t", 2, "--instrument"),
         (["--orderbook", "x"], "t", 2, "--orderbook"),
         (["--csv", "/nonexistent.csv"], "t", 2, "/nonexistent.csv"),

@@ -15,7 +15,7 @@ async def test_a_limit_order_rests_and_is_acknowledged(venue):
     assert status == 201
     assert body == {
         "order_id": 1, "status": "new", "seq_num": 1, "client_order_id": "a-1",
-        "filled_quantity": 0, "remaining_quantity": 100, "fills": [],
+        "filled_quantity": 0, "remaining_quantity": 100, "avg_price": None, "fills": [],
     }  # fmt: skip
     assert headers[conventions.HEADER_GATEWAY] == "gateway-t"
     assert headers[conventions.HEADER_VERSION] == __version__
@@ -25,7 +25,7 @@ async def test_a_market_order_fills_at_the_resting_price_written_exactly(venue):
     await venue.order(price="150.10", quantity=100)
     status, body, _ = await venue.order(side="sell", type="market", price=None, quantity=30)
     assert (status, body["status"], body["filled_quantity"], body["remaining_quantity"]) == (201, "filled", 30, 0)
-    assert body["fills"] == [{"trade_id": 1, "price": 150.1, "quantity": 30}]
+    assert (body["avg_price"], body["fills"]) == (150.1, [{"trade_id": 1, "price": 150.1, "quantity": 30}])
 
 
 async def test_prices_are_json_numbers_with_the_ticks_decimals(venue):

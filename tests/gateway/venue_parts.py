@@ -15,7 +15,7 @@ from pathlib import Path
 from engine import _core
 from engine.config import default_instruments_path, load_instruments
 from engine.gateway.process import Gateway, GatewaySettings
-from engine.instruments import instruments_digest
+from engine.instruments import engine_config, instruments_digest
 from engine.keys import new_key, save_keys
 from engine.logs import JsonLog
 
@@ -148,10 +148,10 @@ def core_process(log_dir, link_port=0, *more, ack_policy="memory"):
 
 
 @contextlib.contextmanager
-def running_core(log_dir, port=0, **options):
+def running_core(log_dir, port=0, instruments=INSTRUMENTS, **options):
     """The real core in this process. Yields (core, port)."""
     log_dir.mkdir(parents=True, exist_ok=True)
-    settings = {"instrument_max_qty": [i.max_qty for i in INSTRUMENTS], "ack_policy": "memory", "instruments_digest": DIGEST}
+    settings = {"config": engine_config(instruments), "ack_policy": "memory", "instruments_digest": instruments_digest(instruments)}
     core = _core.Core(log_dir=str(log_dir), **(settings | options))
     core.recover()
     bound = core.listen("127.0.0.1", port)
@@ -186,14 +186,28 @@ async def running_gateway(
         await gateway.stop()
 
 
+def reply_frame(request_id, **fields):
+    """A reply's frame; what is not given is 0, of a command that was taken."""
+    names = ("seq_num", "order_id", "status", "reason", "order_qty", "cum_qty", "leaves_qty")
+    numbers = [int(fields.get(name, 0)) for name in names]
+    return _core.encode_reply(request_id, *numbers, fields.get("fills", []), fields.get("value", 0), fields.get("limit", 0))
+
+
+def depth_frame(request_id, bids=(), asks=(), last_trade=None, state=2, limit_state=False, indicative=(0, 0, 0)):
+    """A depth answer; by default of an empty book in continuous trading."""
+    return _core.encode_depth(request_id, 0, list(bids), list(asks), last_trade, int(state), limit_state, indicative)
+
+
 class FakeCore:
     """Speaks the core's end of the link as a test wants it: it welcomes, remembers requests, and answers only when told.
 
-    The gateway's own asks (reads without levels) are counted apart; they are answered while `fresh` says so.
+    The gateway's own asks (reads without levels) are counted apart; they are answered while `fresh` says so. `answers` are sent
+    to the next requests, one each: functions of the request's id that give a frame.
     """
 
-    def __init__(self, epoch=1, welcome=True, digest=DIGEST, fresh=False) -> None:
+    def __init__(self, epoch=1, welcome=True, digest=DIGEST, fresh=False, answers=()) -> None:
         self.epoch, self.welcome, self.digest, self.fresh = epoch, welcome, digest, fresh
+        self.answers = list(answers)
         self.requests = []
         self.asks = 0
         self.writers = []
@@ -231,7 +245,9 @@ class FakeCore:
                     elif item[0] == "depth_request" and item[3] == 0:
                         self.asks += 1
                         if self.fresh:
-                            writer.write(_core.encode_depth(item[1], 0, [], [], None))
+                            writer.write(depth_frame(item[1]))
                     else:
                         self.requests.append(item)
+                        if self.answers:
+                            writer.write(self.answers.pop(0)(item[1]))
         writer.close()

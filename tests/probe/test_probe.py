@@ -15,7 +15,6 @@ from engine import conventions
 from engine.config import VenueError, default_instruments_path, load_instruments, parse_instruments
 from engine.flow.client import Answer, VenueClient
 from engine.flow.model import FlowSettings
-from engine.instruments import instruments_digest
 from engine.logs import JsonLog
 from engine.probe.metrics import ProbeMetrics
 from engine.probe.model import Round, Target, target
@@ -307,8 +306,7 @@ async def test_as_a_process_it_probes_a_venue_survives_a_kill_and_leaves_nothing
     keys.add("probe", firm=9, permissions=("trade",))
     (tmp_path / "probe.key").write_text(keys.token["probe"] + "\n")
     (tmp_path / "list.yaml").write_text(LIST)
-    known = {"instrument_max_qty": [one.max_qty for one in WITH_TEST], "instruments_digest": instruments_digest(WITH_TEST)}
-    with running_core(tmp_path / "log", **known) as (core, port):
+    with running_core(tmp_path / "log", instruments=WITH_TEST) as (core, port):
         async with running_gateway(port, keys.path, instruments=tmp_path / "list.yaml") as gateway:
             words = ("probe", "--key-file", tmp_path / "probe.key", "--url", f"http://127.0.0.1:{gateway.http_port}")
             words += ("--admin-port", 0, "--interval", "1ms", "--note", tmp_path / "probe.note", "--instruments", tmp_path / "list.yaml")

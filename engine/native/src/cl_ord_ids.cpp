@@ -1,68 +1,107 @@
-#include "exchange/cl_ord_ids.hpp"
+#include "cl_ord_ids.hpp"
 
-#include "exchange/digest.hpp"
+#include <algorithm>
+#include <cstring>
+#include <utility>
 
 namespace exchange {
 
 namespace {
 
-constexpr std::size_t kFirstCells = 1024;
+constexpr std::size_t kFirstCells = std::size_t{1} << 16U;
+constexpr std::size_t kMovesPerInsert = 8;
 
 // Never shown and never iterated: no output depends on it.
-std::uint64_t hash_of(FirmId firm, const ClOrdId& cl_ord_id) noexcept {
-  Digest digest;
-  digest.word(std::uint64_t{firm});
-  digest.text(cl_ord_id.view());
-  const std::uint64_t mixed = digest.value() * 0x9E3779B97F4A7C15ULL;
-  return mixed ^ (mixed >> 32U);
+std::uint64_t hash_of(FirmId firm, std::string_view text) noexcept {
+  std::uint64_t hash = (std::uint64_t{firm} << 8U) ^ text.size() ^ 0x9E3779B97F4A7C15ULL;
+  for (std::size_t at = 0; at < text.size(); at += 8) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, text.data() + at, std::min<std::size_t>(8, text.size() - at));
+    hash = (hash ^ word) * 0x9FB21C651E98DF25ULL;
+    hash ^= hash >> 32U;
+  }
+  return hash * 0x9E3779B97F4A7C15ULL;
 }
 
 constexpr std::uint32_t tag_of(std::uint64_t hash) noexcept { return static_cast<std::uint32_t>(hash >> 32U); }
 
+// The place comes from other bits than the tag.
+constexpr std::size_t place_of(std::uint64_t hash, std::size_t size) noexcept { return (hash ^ (hash >> 29U)) & (size - 1); }
+
 }  // namespace
 
+ClOrdIds::ClOrdIds() : table_{Pages(kFirstCells * sizeof(Cell)), kFirstCells} {}
+
 OrderId ClOrdIds::find(FirmId firm, const ClOrdId& cl_ord_id) const noexcept {
-  if (cells_.empty()) {
-    return 0;
-  }
-  const std::uint64_t hash = hash_of(firm, cl_ord_id);
-  const std::size_t mask = cells_.size() - 1;
-  for (std::size_t at = hash & mask; cells_[at].entry != 0; at = (at + 1) & mask) {
-    if (cells_[at].tag != tag_of(hash)) {
+  const std::string_view text = cl_ord_id.view();
+  const std::uint64_t hash = hash_of(firm, text);
+  const OrderId found = find_in(table_, hash, firm, text);
+  return found == 0 && old_.size != 0 ? find_in(old_, hash, firm, text) : found;
+}
+
+OrderId ClOrdIds::find_in(const Table& table, std::uint64_t hash, FirmId firm, std::string_view text) const noexcept {
+  const Cell* const cells = table.cells();
+  for (std::size_t at = place_of(hash, table.size); cells[at].entry != 0; at = (at + 1) & (table.size - 1)) {
+    if (cells[at].tag != tag_of(hash)) {
       continue;
     }
-    const Entry& entry = entries_[cells_[at].entry - 1];
-    if (entry.firm == firm && entry.cl_ord_id.view() == cl_ord_id.view()) {
+    const Entry& entry = entries_[cells[at].entry];
+    if (entry.firm == firm && entry.view() == text) {
       return entry.order_id;
     }
   }
   return 0;
 }
 
-void ClOrdIds::insert(FirmId firm, const ClOrdId& cl_ord_id, OrderId order_id) {
-  entries_.push_back({cl_ord_id, firm, order_id});
-  if (entries_.size() * 2 > cells_.size()) {
+std::uint32_t ClOrdIds::insert(FirmId firm, const ClOrdId& cl_ord_id, OrderId order_id) {
+  const std::string_view text = cl_ord_id.view();
+  const std::uint32_t number = ++count_;
+  entries_.reach(std::size_t{number} + 1);
+  Entry& entry = entries_[number];
+  entry.order_id = order_id;
+  entry.firm = firm;
+  entry.length = static_cast<std::uint8_t>(text.size());
+  std::memcpy(entry.text, text.data(), text.size());
+  if (old_.size != 0) {
+    move_some();
+  } else if (std::size_t{number} * 2 > table_.size) {
     grow();
-  } else {
-    place(hash_of(firm, cl_ord_id), static_cast<std::uint32_t>(entries_.size()));
   }
+  place(table_, hash_of(firm, text), number);
+  return number;
+}
+
+void ClOrdIds::prefetch(FirmId firm, const ClOrdId& cl_ord_id) const noexcept {
+  __builtin_prefetch(table_.cells() + place_of(hash_of(firm, cl_ord_id.view()), table_.size));
 }
 
 void ClOrdIds::grow() {
-  cells_.assign(cells_.empty() ? kFirstCells : cells_.size() * 2, Cell{});
-  std::uint32_t number = 0;
-  for (const Entry& entry : entries_) {
-    place(hash_of(entry.firm, entry.cl_ord_id), ++number);
+  old_ = std::exchange(table_, Table{Pages(table_.size * 2 * sizeof(Cell)), table_.size * 2});
+  moved_ = 0;
+}
+
+// The old table stays whole until all of it was copied: what is looked up in the meantime is in one of the two.
+void ClOrdIds::move_some() noexcept {
+  const std::size_t end = std::min(moved_ + kMovesPerInsert, old_.size);
+  for (; moved_ < end; ++moved_) {
+    const Cell cell = old_.cells()[moved_];
+    if (cell.entry != 0) {
+      const Entry& entry = entries_[cell.entry];
+      place(table_, hash_of(entry.firm, entry.view()), cell.entry);
+    }
+  }
+  if (moved_ == old_.size) {
+    old_ = Table{};
   }
 }
 
-void ClOrdIds::place(std::uint64_t hash, std::uint32_t entry) noexcept {
-  const std::size_t mask = cells_.size() - 1;
-  std::size_t at = hash & mask;
-  while (cells_[at].entry != 0) {
-    at = (at + 1) & mask;
+void ClOrdIds::place(const Table& table, std::uint64_t hash, std::uint32_t entry) noexcept {
+  Cell* const cells = table.cells();
+  std::size_t at = place_of(hash, table.size);
+  while (cells[at].entry != 0) {
+    at = (at + 1) & (table.size - 1);
   }
-  cells_[at] = {tag_of(hash), entry};
+  cells[at] = {tag_of(hash), entry};
 }
 
 }  // namespace exchange

@@ -19,13 +19,15 @@ enum class FrameKind : std::uint8_t {
   reply = 7,
   depth = 8,
   logon = 9,
+  amend = 10,
+  control = 11,
 };
 
 constexpr std::size_t kCrcSize = 4;
 constexpr std::size_t kFillSize = 32;
 constexpr std::size_t kPriceQtySize = 16;
-static_assert(kCrcSize + 64 + kMaxFillsPerCommand * kFillSize <= kFrameMax, "a reply must fit one frame with all of its fills");
-static_assert(kCrcSize + 64 + 2 * kMaxDepthLevels * kPriceQtySize <= kFrameMax, "a depth answer must fit one frame");
+static_assert(kCrcSize + 128 + kMaxFillsPerCommand * kFillSize <= kFrameMax, "a reply must fit one frame with all of its fills");
+static_assert(kCrcSize + 128 + 2 * kMaxDepthLevels * kPriceQtySize <= kFrameMax, "a depth answer must fit one frame");
 
 void put_text(ByteWriter& to, std::string_view text) {
   to.put(static_cast<std::uint8_t>(text.size()));
@@ -78,6 +80,8 @@ void write_reply(ByteWriter& to, std::uint64_t request_id, const Reply& reply) {
   to.put(reply.order_qty);
   to.put(reply.cum_qty);
   to.put(reply.leaves_qty);
+  to.put(reply.value);
+  to.put(reply.limit);
   to.put(static_cast<std::uint32_t>(reply.fills.size()));
   for (const Fill& fill : reply.fills) {
     to.put(fill.trade_id);
@@ -98,6 +102,8 @@ Frame read_reply(ByteReader& from) {
   reply.order_qty = from.get<Qty>();
   reply.cum_qty = from.get<Qty>();
   reply.leaves_qty = from.get<Qty>();
+  reply.value = from.get<std::int64_t>();
+  reply.limit = from.get<std::int64_t>();
   const std::size_t count = get_count<std::uint32_t>(from, kFillSize);
   for (std::size_t i = 0; i < count && from.ok(); ++i) {
     Fill fill;
@@ -121,6 +127,11 @@ void write_depth(ByteWriter& to, std::uint64_t request_id, const Depth& depth) {
     to.put(depth.last_trade->price_ticks);
     to.put(depth.last_trade->qty);
   }
+  to.put(depth.state);
+  to.put(static_cast<std::uint8_t>(depth.limit_state ? 1 : 0));
+  to.put(depth.indicative.price_ticks);
+  to.put(depth.indicative.qty);
+  to.put(depth.indicative.imbalance);
 }
 
 std::optional<Frame> read_depth(ByteReader& from) {
@@ -136,6 +147,15 @@ std::optional<Frame> read_depth(ByteReader& from) {
   if (traded == 1) {
     frame.depth.last_trade = get_price_qty(from);
   }
+  frame.depth.state = static_cast<SessionState>(from.get<std::uint8_t>());
+  const auto limit_state = from.get<std::uint8_t>();
+  if (limit_state > 1) {
+    return std::nullopt;
+  }
+  frame.depth.limit_state = limit_state == 1;
+  frame.depth.indicative.price_ticks = from.get<Price>();
+  frame.depth.indicative.qty = from.get<Qty>();
+  frame.depth.indicative.imbalance = from.get<Qty>();
   return frame;
 }
 
@@ -149,7 +169,34 @@ Frame read_new_order(ByteReader& from) {
   frame.tif = from.get<std::uint8_t>();
   frame.price_ticks = from.get<Price>();
   frame.qty = from.get<Qty>();
+  frame.stop_price_ticks = from.get<Price>();
   frame.cl_ord_id = get_text(from);
+  return frame;
+}
+
+Frame read_amend(ByteReader& from) {
+  AmendFrame frame;
+  frame.request_id = from.get<std::uint64_t>();
+  frame.firm = from.get<FirmId>();
+  frame.order_id = from.get<OrderId>();
+  frame.price_ticks = from.get<Price>();
+  frame.qty = from.get<Qty>();
+  frame.stop_price_ticks = from.get<Price>();
+  return frame;
+}
+
+Frame read_control(ByteReader& from) {
+  ControlFrame frame;
+  frame.request_id = from.get<std::uint64_t>();
+  frame.kind = from.get<std::uint8_t>();
+  frame.firm = from.get<FirmId>();
+  frame.instrument = from.get<InstrumentId>();
+  frame.price_ticks = from.get<Price>();
+  frame.qty = from.get<Qty>();
+  frame.stop_price_ticks = from.get<Price>();
+  frame.order_id = from.get<OrderId>();
+  frame.stp = from.get<std::uint8_t>();
+  frame.state = from.get<std::uint8_t>();
   return frame;
 }
 
@@ -182,6 +229,7 @@ struct Writer {
     to.put(frame.tif);
     to.put(frame.price_ticks);
     to.put(frame.qty);
+    to.put(frame.stop_price_ticks);
     put_text(to, frame.cl_ord_id);
     return frame.cl_ord_id.size() <= kMaxTextLength;
   }
@@ -220,6 +268,30 @@ struct Writer {
     to.put(frame.request_id);
     put_text(to, frame.token);
     return frame.token.size() <= kMaxTextLength;
+  }
+  bool operator()(const AmendFrame& frame) const {
+    to.put(FrameKind::amend);
+    to.put(frame.request_id);
+    to.put(frame.firm);
+    to.put(frame.order_id);
+    to.put(frame.price_ticks);
+    to.put(frame.qty);
+    to.put(frame.stop_price_ticks);
+    return true;
+  }
+  bool operator()(const ControlFrame& frame) const {
+    to.put(FrameKind::control);
+    to.put(frame.request_id);
+    to.put(frame.kind);
+    to.put(frame.firm);
+    to.put(frame.instrument);
+    to.put(frame.price_ticks);
+    to.put(frame.qty);
+    to.put(frame.stop_price_ticks);
+    to.put(frame.order_id);
+    to.put(frame.stp);
+    to.put(frame.state);
+    return true;
   }
 };
 
@@ -295,6 +367,10 @@ std::optional<Frame> read_payload(ByteReader& from) {
       frame.token = get_text(from);
       return frame;
     }
+    case FrameKind::amend:
+      return read_amend(from);
+    case FrameKind::control:
+      return read_control(from);
   }
   return std::nullopt;
 }

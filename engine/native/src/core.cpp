@@ -1,359 +1,268 @@
 #include "exchange/core.hpp"
 
-#include <pthread.h>
-
 #include <algorithm>
+#include <array>
 #include <atomic>
-#include <csignal>
-#include <ctime>
-#include <mutex>
-#include <optional>
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <iterator>
 #include <stdexcept>
-#include <string_view>
 #include <thread>
 #include <utility>
 
+#include "core_link.hpp"
+#include "core_threads.hpp"
 #include "exchange/digest.hpp"
 #include "exchange/engine.hpp"
-#include "link_server.hpp"
 
 namespace exchange {
 
 namespace {
 
-TimeNs wall_clock_ns() noexcept {
-  timespec now{};
-  (void)::clock_gettime(CLOCK_REALTIME, &now);
-  return static_cast<TimeNs>(now.tv_sec) * 1'000'000'000 + static_cast<TimeNs>(now.tv_nsec);
+namespace fs = std::filesystem;
+
+std::string partition_dir(const std::string& log_dir, std::uint32_t partition, std::uint32_t partitions) {
+  if (partitions == 1) {
+    return log_dir;
+  }
+  std::array<char, 16> name{};
+  (void)std::snprintf(name.data(), name.size(), "partition-%02u", partition);
+  return log_dir + "/" + name.data();
 }
 
-LogConfig log_config(const CoreConfig& config, std::uint64_t engine_digest) {
+LogConfig log_config(const CoreConfig& config, std::uint32_t partition, std::uint64_t engine_digest) {
   Digest digest;
   digest.word(engine_digest);
   digest.word(config.instruments_digest);
-  return {config.log_dir, config.ack_policy, config.epoch, digest.value(), config.segment_records};
+  return {partition_dir(config.log_dir, partition, config.engine.partitions), config.ack_policy, config.epoch, digest.value(),
+          config.segment_records};
 }
 
-// Takes the same time wherever the two differ, so that the key cannot be found byte by byte. Its length is no secret.
-bool same_key(std::string_view wanted, std::string_view given) noexcept {
-  unsigned differing = wanted.size() == given.size() ? 0U : 1U;
-  for (std::size_t i = 0; i < wanted.size(); ++i) {
-    const char other = given.empty() ? '\0' : given[i % given.size()];
-    differing |= static_cast<unsigned>(static_cast<unsigned char>(wanted[i]) ^ static_cast<unsigned char>(other));
+void check(const CoreConfig& config) {
+  if (config.engine.partition != 0) {
+    throw std::invalid_argument("partition: a core has all of them, so it is 0");
   }
-  return differing == 0U;
+  check_config(config.engine);
 }
 
-// One command of a batch: where its answer goes, and the command, unless no command could be made of the frame.
-struct Pending {
-  LinkId link = 0;
-  std::uint64_t request_id = 0;
-  std::optional<Command> command;
-};
-
-std::optional<Command> to_command(const NewOrderFrame& frame) noexcept {
-  const auto cl_ord_id = ClOrdId::parse(frame.cl_ord_id);
-  if (!cl_ord_id) {
-    return std::nullopt;
-  }
-  Command command;
-  command.kind = CommandKind::new_order;
-  command.side = static_cast<Side>(frame.side);
-  command.ord_type = static_cast<OrdType>(frame.ord_type);
-  command.tif = static_cast<TimeInForce>(frame.tif);
-  command.firm = frame.firm;
-  command.instrument = frame.instrument;
-  command.price_ticks = frame.price_ticks;
-  command.qty = frame.qty;
-  command.cl_ord_id = *cl_ord_id;
-  return well_formed(command) ? std::optional(command) : std::nullopt;
+bool holds_segments(const fs::path& dir) {
+  std::error_code ignored;
+  return std::any_of(fs::directory_iterator(dir, ignored), fs::directory_iterator(),
+                     [](const fs::directory_entry& entry) { return entry.path().extension() == ".log"; });
 }
 
-Command to_command(CommandKind kind, FirmId firm, OrderId order_id, Qty qty) noexcept {
-  Command command;
-  command.kind = kind;
-  command.firm = firm;
-  command.order_id = order_id;
-  command.qty = qty;
-  return command;
+// How many partitions the folder was made for: 0 for a new one. Their folders are made before any of their logs, so
+// that fewer folders without a log are a first start that was cut short.
+std::uint32_t partitions_in(const std::string& log_dir) {
+  std::error_code ignored;
+  if (holds_segments(log_dir)) {
+    return 1;
+  }
+  std::uint32_t found = 0;
+  bool any_log = false;
+  while (found < kMaxPartitions && fs::exists(partition_dir(log_dir, found, kMaxPartitions), ignored)) {
+    any_log = any_log || holds_segments(partition_dir(log_dir, found, kMaxPartitions));
+    ++found;
+  }
+  return any_log ? found : 0;
 }
 
-// Nothing when the frame is not a command.
-std::optional<Pending> to_pending(const Inbound& inbound) noexcept {
-  if (const auto* order = std::get_if<NewOrderFrame>(&inbound.frame)) {
-    return Pending{inbound.link, order->request_id, to_command(*order)};
+// The number of partitions is part of what an order id means, and a folder of another number would look empty.
+void check_layout(const CoreConfig& config) {
+  const std::uint32_t wanted = config.engine.partitions;
+  const std::uint32_t found = partitions_in(config.log_dir);
+  if (found != 0 && found != wanted) {
+    throw LogError(config.log_dir + " holds a log of " + std::to_string(found) + " partition(s), not of " + std::to_string(wanted) +
+                   ": their number is fixed for the life of a log; start with that number, or with a new log folder");
   }
-  if (const auto* cancel = std::get_if<CancelFrame>(&inbound.frame)) {
-    return Pending{inbound.link, cancel->request_id, to_command(CommandKind::cancel, cancel->firm, cancel->order_id, 0)};
-  }
-  if (const auto* reduce = std::get_if<ReduceFrame>(&inbound.frame)) {
-    return Pending{inbound.link, reduce->request_id,
-                   to_command(CommandKind::reduce, reduce->firm, reduce->order_id, reduce->new_leaves_qty)};
-  }
-  return std::nullopt;
 }
 
-Reply refusal(const Pending& pending, RejectReason reason) {
-  Reply reply;
-  reply.reason = reason;
-  if (pending.command) {
-    reply.order_id = pending.command->order_id;
+void make_folders(const CoreConfig& config) {
+  if (config.engine.partitions == 1) {
+    return;  // the log makes its own
   }
-  return reply;
+  for (std::uint32_t i = 0; i < config.engine.partitions; ++i) {
+    const fs::path dir(partition_dir(config.log_dir, i, config.engine.partitions));
+    std::error_code error;
+    if (fs::create_directories(dir, error)) {
+      fs::permissions(dir, fs::perms::owner_all, error);
+    }
+    if (error) {
+      throw LogError("the log folder " + dir.string() + " cannot be made: " + error.message());
+    }
+  }
 }
 
-struct DepthQuery {
-  LinkId link = 0;
-  DepthRequestFrame request;
-};
+void add(CoreRecovery& total, CoreRecovery part, bool first) {
+  total.snapshot_seq_num = first ? part.snapshot_seq_num : std::min(total.snapshot_seq_num, part.snapshot_seq_num);
+  total.log.records += part.log.records;
+  total.log.last_seq_num = std::max(total.log.last_seq_num, part.log.last_seq_num);
+  total.log.torn_records_cut += part.log.torn_records_cut;
+  total.log.segments += part.log.segments;
+  total.log.elapsed_us = std::max(total.log.elapsed_us, part.log.elapsed_us);
+  std::move(part.warnings.begin(), part.warnings.end(), std::back_inserter(total.warnings));
+}
+
+void add(PartitionStats& total, const PartitionStats& part) noexcept {
+  total.seq_num += part.seq_num;
+  total.written_seq_num += part.written_seq_num;
+  total.durable_seq_num += part.durable_seq_num;
+  total.commands += part.commands;
+  total.trades += part.trades;
+  total.rejects += part.rejects;
+  total.queue_depth += part.queue_depth;
+  total.live_orders += part.live_orders;
+  total.last_tick_ns = std::max(total.last_tick_ns, part.last_tick_ns);
+}
 
 }  // namespace
 
 struct Core::Impl {
-  explicit Impl(CoreConfig from)
-      : config(std::move(from)), engine(config.instrument_max_qty), log(log_config(config, engine.config_digest())) {}
+  explicit Impl(CoreConfig from) : config(std::move(from)), link({config.epoch, config.instruments_digest, config.link_key}, partitions) {
+    check(config);
+    for (std::uint32_t i = 0; i < config.engine.partitions; ++i) {
+      EngineConfig own = config.engine;
+      own.partition = i;
+      const LogConfig log = log_config(config, i, config_digest(own));
+      // Under `memory` what is appended is confirmed, and the partition itself says so.
+      std::function<void()> on_confirmed;
+      if (config.ack_policy != AckPolicy::memory) {
+        on_confirmed = [this] { link.server().bell().ring(); };
+      }
+      partitions.push_back(std::make_unique<Partition>(std::move(own), log.dir, journal_log(log, on_confirmed), link.server().bell()));
+    }
+  }
 
   CoreConfig config;
-  mutable std::mutex state_mutex;  // engine; held by the core's thread while it applies, by stats() while it reads
-  Engine engine;
-  Log log;
-  LinkServer server;
-  std::thread thread;
+  CoreLink link;  // outlives the partitions: their logs ring its bell from threads of their own
+  std::vector<std::unique_ptr<Partition>> partitions;
+  std::thread link_thread;
+  std::vector<std::thread> partition_threads;
   bool recovered = false;
   bool listening = false;
-  TimeNs last_ts_ns = 0;
+  bool started = false;
+  bool stopped = false;
+  std::atomic<bool> open{false};  // the logs are
 
-  std::atomic<bool> stopping{false};
-  std::atomic<bool> running{false};
-  std::atomic<bool> log_healthy{false};
-  std::atomic<SeqNum> durable_seq_num{0};
-  std::atomic<std::uint64_t> commands{0};
-  std::atomic<std::uint64_t> rejects{0};
-  std::atomic<std::uint64_t> queue_depth{0};
-  std::atomic<std::uint64_t> links{0};
-  mutable std::optional<std::pair<SeqNum, std::uint64_t>> last_hash;  // under state_mutex
-
-  std::vector<Inbound> inbound;
-  std::vector<Pending> pending;
-  std::vector<DepthQuery> depth_queries;
-  std::vector<Command> batch;
-
-  void run() noexcept;
-  void round();
-  void sort_inbound();
-  void hello(LinkId link, const HelloFrame& frame);
-  void process(std::span<Pending> part);
-  void answer(const Pending& to, const Reply& reply);
-  void answer_depth();
-  [[nodiscard]] TimeNs next_ts_ns() noexcept;
+  void start_threads();
+  void join() noexcept;
 };
 
-// Any exception here (memory ran out) may have come between log and engine: the only safe thing is to stop.
-void Core::Impl::run() noexcept {
+void Core::Impl::start_threads() {
+  const std::vector<int> cpus = cpus_for(partitions.size() + 1, config.pin_threads);
+  link.set_running(true);
   try {
-    while (!stopping.load(std::memory_order_acquire)) {
-      round();
+    for (std::size_t i = 0; i < partitions.size(); ++i) {
+      partition_threads.push_back(start_thread("partition-" + std::to_string(i), cpus[i + 1], [one = partitions[i].get()] { one->run(); }));
     }
+    link_thread = start_thread("link", cpus[0], [this] { link.run(); });
   } catch (...) {
-    running = false;  // first: it tells an end of the thread from a log that cannot be written
-    log_healthy = false;
-  }
-  server.close_all();
-  links = 0;
-  running = false;
-}
-
-void Core::Impl::round() {
-  inbound.clear();
-  server.poll(inbound);
-  sort_inbound();
-  queue_depth = pending.size();
-  for (std::size_t at = 0; at < pending.size(); at += kMaxBatch) {
-    process(std::span(pending).subspan(at, std::min(kMaxBatch, pending.size() - at)));
-    queue_depth = pending.size() - std::min(pending.size(), at + kMaxBatch);
-    server.flush();
-  }
-  answer_depth();
-  server.flush();
-  links = server.links();
-}
-
-void Core::Impl::sort_inbound() {
-  pending.clear();
-  depth_queries.clear();
-  for (const Inbound& one : inbound) {
-    if (!server.is_open(one.link)) {
-      continue;  // closed for garbage or refused: nothing that came with it counts
-    }
-    const auto* request = std::get_if<DepthRequestFrame>(&one.frame);
-    const auto command = to_pending(one);
-    if (const auto* said = std::get_if<HelloFrame>(&one.frame)) {
-      hello(one.link, *said);
-    } else if (!server.is_greeted(one.link) || (!command && request == nullptr)) {
-      server.close(one.link);
-    } else if (command) {
-      pending.push_back(*command);
-    } else {
-      depth_queries.push_back({one.link, *request});
-    }
+    link.set_running(false);
+    join();
+    throw;
   }
 }
 
-// A gateway that has met a newer epoch proves that this core was replaced.
-void Core::Impl::hello(LinkId link, const HelloFrame& frame) {
-  if (!config.link_key.empty() && !same_key(config.link_key, frame.key)) {
-    server.close(link);
-    return;
+void Core::Impl::join() noexcept {
+  link.stop();
+  if (link_thread.joinable()) {
+    link_thread.join();
   }
-  std::vector<std::uint8_t>* out = server.output(link);
-  const bool welcome = out != nullptr && frame.epoch <= config.epoch && !server.is_greeted(link);
-  if (!welcome || !encode(WelcomeFrame{config.epoch, log.last_seq_num(), config.instruments_digest}, *out)) {
-    server.close(link);
-    return;
+  for (const auto& partition : partitions) {
+    partition->give_up();
   }
-  server.greeted(link);
-}
-
-void Core::Impl::process(std::span<Pending> part) {
-  batch.clear();
-  const TimeNs ts_ns = next_ts_ns();
-  for (Pending& one : part) {
-    if (one.command) {
-      one.command->ts_ns = ts_ns;
-      batch.push_back(*one.command);
-    }
+  for (std::thread& thread : partition_threads) {
+    thread.join();
   }
-  const AppendResult logged = batch.empty() ? AppendResult::written : log.append(batch);
-  log_healthy = log.healthy();
-  durable_seq_num = log.durable_seq_num();
-  if (logged == AppendResult::unknown) {
-    server.close_all();
-    return;
+  partition_threads.clear();
+  open = false;
+  for (const auto& partition : partitions) {
+    partition->log().close();
   }
-  const std::lock_guard lock(state_mutex);
-  for (const Pending& one : part) {
-    if (!one.command) {
-      answer(one, refusal(one, RejectReason::bad_command));
-    } else if (logged == AppendResult::written) {
-      answer(one, engine.apply(*one.command));
-    } else {
-      answer(one, refusal(one, RejectReason::log_unavailable));
-    }
-  }
-}
-
-void Core::Impl::answer(const Pending& to, const Reply& reply) {
-  if (reply.seq_num != 0) {
-    commands.fetch_add(1, std::memory_order_relaxed);
-  }
-  if (reply.status == OrdStatus::rejected) {
-    rejects.fetch_add(1, std::memory_order_relaxed);
-  }
-  std::vector<std::uint8_t>* out = server.output(to.link);
-  if (out != nullptr && !encode_reply(to.request_id, reply, *out)) {
-    server.close(to.link);
-  }
-}
-
-void Core::Impl::answer_depth() {
-  for (const DepthQuery& query : depth_queries) {
-    std::vector<std::uint8_t>* out = server.output(query.link);
-    if (out == nullptr) {
-      continue;
-    }
-    const std::size_t levels = std::min<std::size_t>(query.request.levels, kMaxDepthLevels);
-    if (!encode_depth(query.request.request_id, engine.depth(query.request.instrument, levels), *out)) {
-      server.close(query.link);
-    }
-  }
-}
-
-TimeNs Core::Impl::next_ts_ns() noexcept {
-  last_ts_ns = std::max(last_ts_ns, wall_clock_ns());
-  return last_ts_ns;
 }
 
 Core::Core(CoreConfig config) : impl_(std::make_unique<Impl>(std::move(config))) {}
 
 Core::~Core() { stop(); }
 
-RecoveryReport Core::recover() {
+CoreRecovery Core::recover() {
   Impl& impl = *impl_;
   if (impl.recovered) {
     throw std::logic_error("recover() was already called");
   }
-  const std::lock_guard lock(impl.state_mutex);
-  const RecoveryReport report = impl.log.recover([&impl](const LogRecord& record) {
-    impl.engine.apply(record.command);
-    impl.last_ts_ns = record.command.ts_ns;
-  });
+  check_layout(impl.config);
+  make_folders(impl.config);
+  const std::size_t count = impl.partitions.size();
+  std::vector<CoreRecovery> parts(count);
+  std::vector<std::exception_ptr> errors(count);
+  const auto recover_one = [&](std::uint32_t i) {
+    try {
+      parts[i] = impl.partitions[i]->recover();
+    } catch (...) {
+      errors[i] = std::current_exception();
+    }
+  };
+  {
+    std::vector<std::jthread> threads;
+    for (std::uint32_t i = 1; i < count; ++i) {
+      threads.emplace_back(recover_one, i);
+    }
+    recover_one(0);
+  }
+  CoreRecovery total;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (errors[i]) {
+      std::rethrow_exception(errors[i]);
+    }
+    add(total, std::move(parts[i]), i == 0);
+  }
   impl.recovered = true;
-  impl.log_healthy = impl.log.healthy();
-  impl.durable_seq_num = impl.log.durable_seq_num();
-  return report;
+  impl.open = true;
+  return total;
 }
 
 std::uint16_t Core::listen(const std::string& host, std::uint16_t port) {
-  const std::uint16_t bound = impl_->server.listen(host, port);
+  const std::uint16_t bound = impl_->link.server().listen(host, port);
   impl_->listening = true;
   return bound;
 }
 
 void Core::start() {
   Impl& impl = *impl_;
-  if (!impl.recovered || !impl.listening || impl.thread.joinable() || impl.stopping) {
+  if (!impl.recovered || !impl.listening || impl.started || impl.stopped) {
     throw std::logic_error("start() comes once, after recover() and listen()");
   }
-  // Signals belong to the program's own threads.
-  sigset_t all{};
-  sigset_t before{};
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  impl.running = true;
-  try {
-    impl.thread = std::thread([&impl] { impl.run(); });
-  } catch (...) {
-    impl.running = false;
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    throw;
-  }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  impl.started = true;
+  impl.start_threads();
 }
 
 void Core::stop() noexcept {
-  impl_->stopping = true;
-  impl_->server.wake();
-  if (impl_->thread.joinable()) {
-    impl_->thread.join();
-  }
-  impl_->server.shut_down();
-  impl_->log.close();
-  impl_->log_healthy = false;
+  impl_->stopped = true;
+  impl_->join();
+  impl_->link.server().shut_down();
 }
 
 CoreStats Core::stats(bool with_state_hash) const {
   const Impl& impl = *impl_;
   CoreStats stats;
-  stats.durable_seq_num = impl.durable_seq_num;  // before written_seq_num: it may grow in between
-  stats.written_seq_num = impl.log.written_seq_num();
-  stats.commands = impl.commands;
-  stats.rejects = impl.rejects;
-  stats.queue_depth = impl.queue_depth;
-  stats.links = impl.links;
-  stats.log_healthy = impl.log_healthy;
-  stats.running = impl.running;
-  stats.epoch = impl.config.epoch;
-  const std::lock_guard lock(impl.state_mutex);
-  stats.seq_num = impl.engine.last_seq_num();
-  stats.trades = impl.engine.trades();
-  stats.live_orders = impl.engine.live_orders();
-  stats.last_tick_ns = impl.engine.last_tick_ns();
-  if (with_state_hash) {
-    if (!impl.last_hash || impl.last_hash->first != stats.seq_num) {
-      impl.last_hash = {stats.seq_num, impl.engine.state_hash()};
-    }
-    stats.state_hash = impl.last_hash->second;
+  Digest digest;
+  stats.log_healthy = impl.open;
+  for (const auto& partition : impl.partitions) {
+    stats.log_healthy = stats.log_healthy && partition->log().healthy();
+    stats.log_fault = std::max(stats.log_fault, partition->log().fault());
+    const PartitionStats one = partition->stats(with_state_hash);
+    add(stats, one);
+    digest.word(one.state_hash);
+    stats.partitions.push_back(one);
   }
+  if (with_state_hash) {
+    stats.state_hash = stats.partitions.size() == 1 ? stats.partitions.front().state_hash : digest.value();
+  }
+  stats.rejects += impl.link.rejects();
+  stats.links = impl.link.links();
+  stats.running = impl.link.running();
+  stats.epoch = impl.config.epoch;
   return stats;
 }
 

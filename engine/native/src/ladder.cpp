@@ -1,109 +1,183 @@
-#include "exchange/ladder.hpp"
+#include "ladder.hpp"
 
-#include <bit>
-#include <cassert>
+#include <algorithm>
 
 namespace exchange {
 
-std::optional<LevelKey> Ladder::window_from(std::size_t from) const noexcept {
-  std::size_t word = from / 64;
-  if (word >= kWords) {
-    return std::nullopt;
+namespace {
+
+constexpr unsigned levels_block(unsigned shift) noexcept { return shift + 4; }  // 16 bytes a level
+constexpr unsigned words_block(unsigned shift) noexcept { return std::max(shift, 7U) - 3; }
+
+// Keys lie within a billion of zero, so sums with a window's size cannot overflow.
+constexpr LevelKey offset(LevelKey key, std::uint32_t by) noexcept { return key + static_cast<LevelKey>(by); }
+
+}  // namespace
+
+LevelKey Ladder::window_from(LevelKey key) const noexcept {
+  if (summary_ == 0) {
+    return kNoKey;
   }
-  std::uint64_t bits = bits_[word] & (~std::uint64_t{0} << (from % 64));
+  const std::uint32_t mask = (1U << shift_) - 1;
+  const auto left = static_cast<std::uint32_t>(offset(base_, mask) - key);  // places from `key` to the window's end
+  const std::uint32_t from = index(key);
+  if (words_ == nullptr) {
+    const auto distance = static_cast<std::uint32_t>(std::countr_zero(std::rotr(summary_, static_cast<int>(from))));
+    return distance <= left ? offset(key, distance) : kNoKey;
+  }
+  const std::uint32_t word = from >> 6U;
+  std::uint64_t bits = words_[word] & (~std::uint64_t{0} << (from & 63U));
+  std::uint32_t found = word;
   if (bits == 0) {
-    const std::uint32_t later = summary_ & static_cast<std::uint32_t>(~((std::uint64_t{2} << word) - 1));
-    if (later == 0) {
-      return std::nullopt;
+    const std::uint64_t behind = word == 63 ? 0 : summary_ & (~std::uint64_t{0} << (word + 1));
+    found = static_cast<std::uint32_t>(std::countr_zero(behind != 0 ? behind : summary_));
+    bits = words_[found];
+    if (found == word) {
+      bits &= ~(~std::uint64_t{0} << (from & 63U));
     }
-    word = static_cast<std::size_t>(std::countr_zero(later));
-    bits = bits_[word];
+    if (bits == 0) {
+      return kNoKey;
+    }
   }
-  return base_ + static_cast<LevelKey>(word * 64 + static_cast<std::size_t>(std::countr_zero(bits)));
+  const std::uint32_t place = (found << 6U) + static_cast<std::uint32_t>(std::countr_zero(bits));
+  const std::uint32_t distance = (place - from) & mask;
+  return distance <= left ? offset(key, distance) : kNoKey;
 }
 
-std::optional<LevelKey> Ladder::best() const noexcept {
-  const std::optional<LevelKey> near = summary_ != 0 ? window_from(0) : std::nullopt;
-  if (far_.empty()) {
+LevelKey Ladder::window_last() const noexcept {
+  LevelKey last = kNoKey;
+  for (LevelKey key = window_from(base_); key != kNoKey;) {
+    last = key;
+    key = in_window(key + 1) ? window_from(key + 1) : kNoKey;
+  }
+  return last;
+}
+
+LevelKey Ladder::next(LevelKey key, const FarLevels& far) const noexcept {
+  LevelKey near = kNoKey;
+  if (levels_ != nullptr && key + 1 < offset(base_, size())) {
+    near = window_from(std::max(key + 1, base_));
+  }
+  if (far.empty()) {
     return near;
   }
-  const LevelKey far = far_.begin()->first;
-  return near && *near < far ? near : far;
+  const auto found = far.upper_bound(key);
+  return found == far.end() ? near : std::min(near, found->first);
 }
 
-std::optional<LevelKey> Ladder::next(LevelKey key) const noexcept {
-  std::optional<LevelKey> near;
-  if (summary_ != 0 && key + 1 < base_ + kWindow) {
-    near = window_from(key < base_ ? 0 : index(key) + 1);
-  }
-  const auto far = far_.upper_bound(key);
-  if (far == far_.end()) {
-    return near;
-  }
-  return near && *near < far->first ? near : far->first;
-}
-
-Level& Ladder::at(LevelKey key) noexcept {
+void Ladder::erase(LevelKey key, FarLevels& far) noexcept {
   if (in_window(key)) {
-    return (*window_)[index(key)];
+    levels_[index(key)] = Level{};
+    unmark(index(key));
+  } else {
+    far.erase(key);
   }
-  const auto far = far_.find(key);
-  assert(far != far_.end());
-  return far->second;
+  if (key == best_) {
+    best_ = summary_ != 0 ? window_from(base_) : kNoKey;
+    if (!far.empty()) {
+      best_ = std::min(best_, far.begin()->first);
+      if (summary_ == 0) {
+        refill(far);
+      }
+    }
+  }
 }
 
-const Level& Ladder::at(LevelKey key) const noexcept {
-  if (in_window(key)) {
-    return (*window_)[index(key)];
+// Four ways, the cheapest that does: the window grows, it slides into the empty room before its first level, it slides
+// to a new best and lets its far end go, or the level is a far one.
+Level& Ladder::make_outside(LevelKey key, FarLevels& far, LadderMemory& memory) {
+  if (levels_ == nullptr) {
+    resize(kFirstShift, key - (1 << (kFirstShift - 1)), memory);
+    pull_in(far);
+  } else if (summary_ == 0) {
+    base_ = key - static_cast<LevelKey>(size() / 2);
+    pull_in(far);
+  } else {
+    const LevelKey first = std::min(key, window_from(base_));
+    const LevelKey last = key < base_ ? window_last() : key;
+    const auto span = static_cast<std::uint32_t>(last - first) + 1;
+    if (span <= (1U << kLastShift)) {
+      unsigned shift = shift_;
+      while (shift < kLastShift && (1U << shift) < span + span / 2) {
+        ++shift;
+      }
+      const LevelKey base = first - static_cast<LevelKey>(((1U << shift) - span) / 2);
+      shift == shift_ ? slide(base, far) : resize(shift, base, memory);
+      pull_in(far);
+    } else if (key < base_) {
+      slide(key - static_cast<LevelKey>(size() / 4), far);
+      pull_in(far);
+    }
   }
-  const auto far = far_.find(key);
-  assert(far != far_.end());
-  return far->second;
-}
-
-Level& Ladder::make(LevelKey key) {
+  best_ = std::min(best_, key);
   if (!in_window(key)) {
-    if (summary_ != 0) {
-      return far_[key];
-    }
-    move_window(key);
+    return far[key];
   }
   mark(index(key));
-  return (*window_)[index(key)];
+  return levels_[index(key)];
 }
 
-void Ladder::erase(LevelKey key) noexcept {
-  if (!in_window(key)) {
-    far_.erase(key);
+// Moves every level into a window of another size that holds them all.
+void Ladder::resize(unsigned shift, LevelKey base, LadderMemory& memory) {
+  Ladder grown;
+  grown.levels_ = static_cast<Level*>(memory.windows.take(levels_block(shift)));
+  if (shift > kFirstShift) {
+    grown.words_ = static_cast<std::uint64_t*>(memory.windows.take(words_block(shift)));
+  }
+  grown.shift_ = shift;
+  grown.base_ = base;
+  grown.best_ = best_;
+  if (levels_ != nullptr) {
+    for (LevelKey key = window_from(base_); key != kNoKey;) {
+      const LevelKey after = in_window(key + 1) ? window_from(key + 1) : kNoKey;
+      grown.levels_[grown.index(key)] = levels_[index(key)];
+      grown.mark(grown.index(key));
+      levels_[index(key)] = Level{};
+      unmark(index(key));
+      key = after;
+    }
+    memory.windows.give_back(levels_, levels_block(shift_));
+    if (words_ != nullptr) {
+      memory.windows.give_back(words_, words_block(shift_));
+    }
+  }
+  *this = grown;
+}
+
+// Levels that the window leaves behind become far ones.
+void Ladder::slide(LevelKey base, FarLevels& far) {
+  const std::uint32_t size_now = size();
+  for (LevelKey key = window_from(base_); key != kNoKey;) {
+    const LevelKey after = in_window(key + 1) ? window_from(key + 1) : kNoKey;
+    if (key < base || key >= offset(base, size_now)) {
+      far[key] = levels_[index(key)];
+      levels_[index(key)] = Level{};
+      unmark(index(key));
+    }
+    key = after;
+  }
+  base_ = base;
+}
+
+void Ladder::pull_in(FarLevels& far) noexcept {
+  if (far.empty()) {
     return;
   }
-  const std::size_t at = index(key);
-  (*window_)[at] = Level{};
-  bits_[at / 64] &= ~(std::uint64_t{1} << (at % 64));
-  if (bits_[at / 64] == 0) {
-    summary_ &= ~(1U << (at / 64));
-  }
-}
-
-void Ladder::mark(std::size_t at) noexcept {
-  bits_[at / 64] |= std::uint64_t{1} << (at % 64);
-  summary_ |= 1U << (at / 64);
-}
-
-// Puts the empty window around `key` and takes in the far levels that it now covers: each key keeps one place.
-void Ladder::move_window(LevelKey key) {
-  assert(summary_ == 0);
-  if (!window_) {
-    window_ = std::make_unique<std::array<Level, static_cast<std::size_t>(kWindow)>>();
-  }
-  base_ = key - kWindow / 2;
-  auto from = far_.lower_bound(base_);
-  const auto to = far_.lower_bound(base_ + kWindow);
+  auto from = far.lower_bound(base_);
+  const auto to = far.lower_bound(offset(base_, size()));
   while (from != to) {
-    (*window_)[index(from->first)] = from->second;
+    levels_[index(from->first)] = from->second;
     mark(index(from->first));
-    from = far_.erase(from);
+    from = far.erase(from);
   }
+}
+
+void Ladder::refill(FarLevels& far) noexcept {
+  if (levels_ == nullptr) {
+    return;
+  }
+  base_ = far.begin()->first - static_cast<LevelKey>(size() / 4);
+  pull_in(far);
 }
 
 }  // namespace exchange

@@ -4,7 +4,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -73,18 +72,17 @@ std::uint16_t port_of(int fd) {
 
 LinkServer::LinkServer()
     : epoll_(::epoll_create1(EPOLL_CLOEXEC)),
-      wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
       timer_(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)),
       next_id_(kFirstLinkId),
       read_buffer_(kReadSize) {
-  if (!epoll_ || !wake_ || !timer_) {
+  if (!epoll_ || !timer_) {
     fail("epoll");
   }
   const itimerspec every_second{{1, 0}, {1, 0}};
   if (::timerfd_settime(timer_.get(), 0, &every_second, nullptr) != 0) {
     fail("timerfd_settime");
   }
-  watch(wake_.get(), kWakeId, EPOLLIN);
+  watch(bell_.fd(), kWakeId, EPOLLIN);
   watch(timer_.get(), kTimerId, EPOLLIN);
 }
 
@@ -117,15 +115,9 @@ void LinkServer::watch(int fd, LinkId id, std::uint32_t events, bool known) {
   }
 }
 
-void LinkServer::wake() noexcept {
-  const std::uint64_t one = 1;
-  while (::write(wake_.get(), &one, sizeof one) < 0 && errno == EINTR) {
-  }
-}
-
-void LinkServer::poll(std::vector<Inbound>& inbound) {
+void LinkServer::poll(std::vector<Inbound>& inbound, bool may_wait) {
   std::array<epoll_event, 64> events{};
-  const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), -1);
+  const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), may_wait ? -1 : 0);
   if (count < 0 && errno != EINTR) {
     fail("epoll_wait");
   }
@@ -133,7 +125,7 @@ void LinkServer::poll(std::vector<Inbound>& inbound) {
     const epoll_event& event = events[static_cast<std::size_t>(i)];
     const LinkId id = event.data.u64;
     if (id == kWakeId) {
-      drain(wake_.get());
+      drain(bell_.fd());
     } else if (id == kTimerId) {
       drain(timer_.get());
       tick();
@@ -141,7 +133,7 @@ void LinkServer::poll(std::vector<Inbound>& inbound) {
       accept_ready();
     } else if (const auto found = links_.find(id); found != links_.end()) {
       if ((event.events & EPOLLOUT) != 0U) {
-        dirty_.push_back(id);
+        mark_dirty(id, found->second);
       }
       if ((event.events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0U) {
         read_link(id, found->second, inbound);
@@ -230,14 +222,25 @@ std::vector<std::uint8_t>* LinkServer::output(LinkId link) {
     close(link);
     return nullptr;
   }
-  dirty_.push_back(link);
+  mark_dirty(link, found->second);
   return &found->second.output;
+}
+
+void LinkServer::mark_dirty(LinkId id, Link& link) {
+  if (!link.dirty) {
+    link.dirty = true;
+    dirty_.push_back(id);
+  }
 }
 
 void LinkServer::flush() {
   for (const LinkId id : dirty_) {
     const auto found = links_.find(id);
-    if (found != links_.end() && !send_pending(id, found->second)) {
+    if (found == links_.end()) {
+      continue;
+    }
+    found->second.dirty = false;
+    if (!send_pending(id, found->second)) {
       links_.erase(found);
     }
   }

@@ -1,15 +1,16 @@
 // The gateways' links: one epoll set, non-blocking sockets, bounded buffers. Knows frames, knows no orders.
 //
 // A link that sends garbage, says no hello in time, or does not read its answers is closed; no link can make the
-// core wait. Used by one thread, except wake().
+// core wait. Used by one thread, except ring() of its bell.
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
+#include "core_doorbell.hpp"
 #include "exchange/codec.hpp"
 #include "exchange/posix.hpp"
 
@@ -28,10 +29,11 @@ class LinkServer {
 
   // Throws std::system_error. Returns the port.
   std::uint16_t listen(const std::string& host, std::uint16_t port);
-  // Makes the current or next poll() return. From any thread.
-  void wake() noexcept;
-  // Waits until something happens, then accepts, reads each ready link once and appends its whole frames.
-  void poll(std::vector<Inbound>& inbound);
+  // Makes poll() return once it is armed.
+  [[nodiscard]] Doorbell& bell() noexcept { return bell_; }
+  // Waits until something happens (with `may_wait`), at most a second; then accepts, reads each ready link once and
+  // appends its whole frames.
+  void poll(std::vector<Inbound>& inbound, bool may_wait);
   // The first frame was a proper hello: the link may stay.
   void greeted(LinkId link) noexcept;
   [[nodiscard]] bool is_greeted(LinkId link) const noexcept;
@@ -54,6 +56,7 @@ class LinkServer {
     std::size_t sent = 0;
     bool greeted = false;
     bool waits_to_write = false;
+    bool dirty = false;  // in dirty_
     int age_ticks = 0;
   };
 
@@ -62,17 +65,18 @@ class LinkServer {
   void pause_accepting();
   void tick();
   void drain(int fd) const noexcept;
+  void mark_dirty(LinkId id, Link& link);
   void read_link(LinkId id, Link& link, std::vector<Inbound>& inbound);
   // False when the link must be closed.
   [[nodiscard]] bool send_pending(LinkId id, Link& link);
 
   UniqueFd epoll_;
-  UniqueFd wake_;
+  Doorbell bell_;
   UniqueFd timer_;
   UniqueFd listener_;
   bool accepting_ = false;
   LinkId next_id_;
-  std::map<LinkId, Link> links_;
+  std::unordered_map<LinkId, Link> links_;
   std::vector<LinkId> dirty_;
   std::vector<std::uint8_t> read_buffer_;
 };

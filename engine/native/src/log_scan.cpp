@@ -1,133 +1,294 @@
 #include "log_scan.hpp"
 
 #include <algorithm>
-#include <array>
+#include <limits>
+#include <utility>
 
 namespace exchange {
 
-void LogScan::run(const std::vector<Segment>& segments) {
-  SeqNum first = 1;
-  std::uint64_t index = 1;
-  std::uint64_t epoch = 0;
-  for (const Segment& segment : segments) {
-    check_header(segment, first, index);
-    if (segment.header.epoch < epoch) {
-      throw log_error_at(segment.path, 40, "the segment's epoch is older than that of the segment before it");
-    }
-    epoch = segment.header.epoch;
-    first = segment.end_seq_num();
-    ++index;
+namespace {
+
+using Kind = LogProblem::Kind;
+
+std::string number(std::uint64_t value) { return std::to_string(value); }
+
+std::string records_of(SeqNum from, SeqNum to) {
+  return from == to ? "the record of seq_num " + number(from) + " is" : "the records of seq_nums " + number(from) + ".." + number(to) + " are";
+}
+
+std::string where(const LogSegmentInfo& info, SeqNum seq_num) { return info.path + " offset " + number(offset_in(info, seq_num)); }
+
+void count(LogSegmentInfo& info, const LogRecord& record) noexcept {
+  if (info.records++ == 0) {
+    info.first_record = record.seq_num;
+    info.first_epoch = record.epoch;
+    info.first_ts_ns = record.command.ts_ns;
   }
-  for (const Segment& segment : segments) {
-    scan(segment);
+  info.last_record = record.seq_num;
+  info.last_epoch = record.epoch;
+  info.last_ts_ns = record.command.ts_ns;
+}
+
+}  // namespace
+
+LogScan::LogScan(std::string dir, const ScanRules& rules, OnRecord on_record, OnProblem on_problem)
+    : dir_(std::move(dir)),
+      rules_(rules),
+      on_record_(std::move(on_record)),
+      on_problem_(std::move(on_problem)),
+      ts_ns_(std::numeric_limits<TimeNs>::min()) {}
+
+void LogScan::report(LogProblem::Kind kind, const std::string& path, std::uint64_t offset, SeqNum from, SeqNum to, std::string what) const {
+  on_problem_({kind, path, offset, from, to, std::move(what)});
+}
+
+void LogScan::report(LogProblem::Kind kind, const LogSegmentInfo& info, SeqNum seq_num, std::string what) const {
+  report(kind, info.path, offset_in(info, seq_num), seq_num, seq_num, std::move(what));
+}
+
+void LogScan::run() {
+  read_headers();
+  const SeqNum from = rules_.from.seq_num;
+  SeqNum expected_first = 1;
+  for (LogSegmentInfo& info : segments_) {
+    const SeqNum end = info.first_seq_num + info.places;
+    if (end > from) {
+      resume_ = resume_ || (!hole_ && info.first_seq_num != expected_first);
+      scan(info);
+    }
+    expected_first = end;
+  }
+  if (from >= expected_first) {
+    report(Kind::stuck, segments_.empty() ? segment_path(dir_, 1) : segments_.back().path, 0, from, from,
+           "the log ends before seq_num " + number(from) +
+               ", which the snapshot was taken behind: the snapshot is of another history, or the log lost its end. Start from an older "
+               "snapshot of this log, or without one");
+  }
+  finish();
+}
+
+void LogScan::read_headers() {
+  SeqNum expected_first = 1;
+  std::uint64_t expected_index = 1;
+  for (const std::uint64_t index : list_segments(dir_)) {
+    read_header(index, expected_first, expected_index);
   }
 }
 
-void LogScan::check_header(const Segment& segment, SeqNum expected_first, std::uint64_t expected_index) const {
+// `expected_first` 0: not known, because the segment before cannot be read.
+void LogScan::read_header(std::uint64_t index, SeqNum& expected_first, std::uint64_t& expected_index) {
+  Segment segment;
+  const auto problem = open_segment(dir_, index, SegmentUse::read, segment);
+  const bool missing = index != expected_index;
+  if (missing) {
+    report(Kind::segment, segment_path(dir_, index), 0, expected_first, expected_first,
+           "segment " + number(expected_index) + " before it is missing");
+    expected_first = 0;
+  }
+  expected_index = index + 1;
+  if (problem) {
+    LogProblem told = *problem;
+    told.seq_num = told.last_seq_num = expected_first;
+    on_problem_(told);
+    expected_first = 0;
+    return;
+  }
   const SegmentHeader& header = segment.header;
-  if (header.index != expected_index) {
-    throw log_error_at(segment.path, 0, "segment " + std::to_string(expected_index) + " before it is missing");
-  }
-  if (header.first_seq_num != expected_first) {
-    throw log_error_at(segment.path, 24, "the segment starts at seq_num " + std::to_string(header.first_seq_num) + ", not at " +
-                                             std::to_string(expected_first) + ": a segment before it is missing or replaced");
-  }
-  if (header.config_digest != config_.config_digest) {
-    throw log_error_at(segment.path, 48,
-                       "the log was written under another instrument configuration and would replay differently (the list of "
-                       "instruments is fixed for the life of a log: start with the list and limits it was written under, "
-                       "or give another list a new log folder)");
-  }
-  if (header.epoch > config_.epoch) {
-    throw log_error_at(segment.path, 40, "the log holds epoch " + std::to_string(header.epoch) + ", newer than this core's epoch " +
-                                             std::to_string(config_.epoch) + ": another core took over");
+  check_order(header, segment.path, expected_first);
+  const bool overlaps = !segments_.empty() && header.first_seq_num < segments_.back().first_seq_num + segments_.back().places;
+  expected_first = header.end_seq_num();
+  if (!overlaps) {
+    LogSegmentInfo info;
+    info.path = segment.path;
+    info.index = index;
+    info.first_seq_num = header.first_seq_num;
+    info.places = header.records;
+    info.epoch = header.epoch;
+    info.config_digest = header.config_digest;
+    segments_.push_back(std::move(info));
   }
 }
 
-void LogScan::scan(const Segment& segment) {
-  constexpr std::uint64_t kChunkRecords = 4096;
+void LogScan::check_order(const SegmentHeader& header, const std::string& path, SeqNum expected_first) {
+  if (expected_first != 0 && header.first_seq_num != expected_first) {
+    report(Kind::segment, path, 24, expected_first, expected_first,
+           "the segment starts at seq_num " + number(header.first_seq_num) + ", not at " + number(expected_first) +
+               ": a segment before it is missing or replaced");
+  }
+  if (rules_.config_digest && header.config_digest != *rules_.config_digest) {
+    report(Kind::stuck, path, 48, header.first_seq_num, header.first_seq_num,
+           "the log was written under another instrument configuration and would replay differently (the list of "
+           "instruments is fixed for the life of a log: start with the list and limits it was written under, "
+           "or give another list a new log folder)");
+  }
+  if (!rules_.config_digest && !segments_.empty() && header.config_digest != segments_.front().config_digest) {
+    report(Kind::segment, path, 48, header.first_seq_num, header.first_seq_num,
+           "the segment was written under another instrument configuration than the first one");
+  }
+  if (!segments_.empty() && header.epoch < segments_.back().epoch) {
+    report(Kind::segment, path, 40, header.first_seq_num, header.first_seq_num,
+           "the segment's epoch is older than that of the segment before it");
+  }
+  if (rules_.newest_epoch && header.epoch > *rules_.newest_epoch) {
+    report(Kind::stuck, path, 40, header.first_seq_num, header.first_seq_num,
+           "the log holds epoch " + number(header.epoch) + ", newer than this core's epoch " + number(*rules_.newest_epoch) +
+               ": another core took over; this one must not go on");
+  }
+}
+
+void LogScan::scan(LogSegmentInfo& info) {
+  constexpr std::uint64_t kChunkRecords = 512;  // small enough to stay in the cache
+  Segment segment;
+  if (const auto problem = open_segment(dir_, info.index, SegmentUse::read, segment)) {
+    on_problem_(*problem);
+    return;
+  }
   std::vector<std::uint8_t> chunk(kChunkRecords * kRecordSize);
-  for (std::uint64_t at = 0; at < segment.header.records; at += kChunkRecords) {
-    const std::uint64_t count = std::min(kChunkRecords, segment.header.records - at);
-    const SeqNum first = segment.header.first_seq_num + at;
+  const SeqNum end = info.first_seq_num + info.places;
+  SeqNum seq_num = std::max(info.first_seq_num, rules_.from.seq_num);
+  while (seq_num < end) {
+    const std::uint64_t count = std::min(kChunkRecords, end - seq_num);
     const std::span<std::uint8_t> part = std::span(chunk).first(count * kRecordSize);
-    const Transfer got = read_at(segment.fd.get(), part, segment.offset_of(first));
+    const Transfer got = read_at(segment.fd.get(), part, offset_in(info, seq_num));
     if (got.bytes < part.size()) {
-      throw log_error_at(segment.path, segment.offset_of(first) + got.bytes, "the segment cannot be read: " + error_text(got.error));
+      report(Kind::stuck, info.path, offset_in(info, seq_num) + got.bytes, seq_num, end - 1,
+             "the segment cannot be read: " + error_text(got.error) + "; look at the device and the system's own log");
+      resume_ = true;
+      return;
     }
-    for (std::uint64_t i = 0; i < count; ++i) {
-      place(segment, first + i, std::span<const std::uint8_t, kRecordSize>(part.data() + i * kRecordSize, kRecordSize));
+    const bool nothing_new = hole_ && hole_->run_open && all_zero(part);
+    for (std::uint64_t i = 0; i < count && !nothing_new; ++i) {
+      place(info, seq_num + i, std::span<const std::uint8_t, kRecordSize>(part.data() + i * kRecordSize, kRecordSize));
     }
+    seq_num += count;
   }
 }
 
-void LogScan::place(const Segment& segment, SeqNum seq_num, std::span<const std::uint8_t, kRecordSize> bytes) {
-  LogRecord record;
-  const RecordState state = decode_record(bytes, record);
+// The record that the snapshot holds already must be the very one.
+void LogScan::start_behind(const LogSegmentInfo& info, std::span<const std::uint8_t, kRecordSize> bytes) {
+  const SeqNum from = rules_.from.seq_num;
+  const bool same = decode_record(bytes, record_) == RecordState::valid && record_.seq_num == from && record_.crc == rules_.from.crc;
+  if (!same) {
+    report(Kind::stuck, info, from,
+           "the record of seq_num " + number(from) +
+               " is not the one that the snapshot was taken behind: the snapshot is of another history. Start from an older snapshot of "
+               "this log, or without one");
+  }
+  epoch_ = record_.epoch;
+  batch_first_seq_ = record_.batch_first_seq;
+  ts_ns_ = record_.command.ts_ns;
+  next_seq_ = from + 1;
+}
+
+void LogScan::place(LogSegmentInfo& info, SeqNum seq_num, std::span<const std::uint8_t, kRecordSize> bytes) {
+  if (seq_num == rules_.from.seq_num) {
+    start_behind(info, bytes);
+    return;
+  }
+  const RecordState state = decode_record(bytes, record_);
+  if (state != RecordState::valid) {
+    bad_place(info, seq_num, state == RecordState::empty);
+    return;
+  }
+  if (record_.seq_num != seq_num) {
+    report(Kind::record, info, seq_num, "seq_num " + number(record_.seq_num) + " stands in the place of " + number(seq_num));
+    resume_ = true;
+    return;
+  }
+  count(info, record_);
   if (hole_) {
-    if (state != RecordState::empty) {
-      behind_hole(segment, seq_num, state, record);
+    good_behind_hole(info, seq_num);
+  }
+  if (!hole_) {
+    keep(info, seq_num);
+  }
+}
+
+void LogScan::keep(const LogSegmentInfo& info, SeqNum seq_num) {
+  check_record(info, seq_num);
+  on_record_(record_);
+  epoch_ = record_.epoch;
+  batch_first_seq_ = record_.batch_first_seq;
+  ts_ns_ = record_.command.ts_ns;
+  next_seq_ = seq_num + 1;
+  resume_ = false;
+}
+
+void LogScan::check_record(const LogSegmentInfo& info, SeqNum seq_num) {
+  if (record_.epoch < epoch_) {
+    report(Kind::record, info, seq_num, "epoch " + number(record_.epoch) + " after epoch " + number(epoch_));
+  }
+  if (rules_.newest_epoch && record_.epoch > *rules_.newest_epoch) {
+    report(Kind::stuck, info, seq_num,
+           "epoch " + number(record_.epoch) + " is newer than this core's epoch " + number(*rules_.newest_epoch) +
+               ": another core took over; this one must not go on");
+  }
+  const bool fits = record_.batch_first_seq == seq_num || record_.batch_first_seq == batch_first_seq_ || resume_;
+  if (record_.batch_first_seq > seq_num || !fits) {
+    report(Kind::record, info, seq_num, "the record belongs to a batch that does not begin where the one before ends");
+  }
+  if (record_.command.ts_ns < ts_ns_) {
+    report(Kind::record, info, seq_num, "the time of the record lies before that of the record in front of it");
+  }
+}
+
+// A torn write of the last batch leaves only records of that batch behind its first hole, within its greatest length;
+// anything else means that answered records are gone.
+void LogScan::good_behind_hole(const LogSegmentInfo& info, SeqNum seq_num) {
+  if (record_.batch_first_seq > hole_->seq_num() || seq_num >= hole_->seq_num() + kMaxBatch) {
+    if (hole_->run_open) {
+      hole_->runs.back().to_seq = seq_num - 1;
     }
+    later_batch("a later batch follows at " + where(info, seq_num));
     return;
   }
-  if (state == RecordState::valid) {
-    keep(segment, record);
+  if (hole_->run_open) {
+    hole_->runs.back().to_seq = seq_num - 1;
+    hole_->run_open = false;
+  }
+  hole_->last_held = seq_num;
+  ++hole_->held;
+}
+
+// The hole is damage: tells each of its runs, and goes on behind it.
+void LogScan::later_batch(const std::string& where) {
+  const Hole hole = std::move(*hole_);
+  hole_.reset();
+  resume_ = true;
+  for (const Run& run : hole.runs) {
+    report(Kind::record, run.path, run.offset, run.from_seq, run.to_seq, records_of(run.from_seq, run.to_seq) + " damaged or missing, but " + where);
+  }
+}
+
+void LogScan::bad_place(const LogSegmentInfo& info, SeqNum seq_num, bool empty) {
+  if (!hole_) {
+    hole_.emplace();
+    hole_->runs.push_back({info.path, offset_in(info, seq_num), seq_num, seq_num});
+  } else if (!hole_->run_open) {
+    hole_->runs.push_back({info.path, offset_in(info, seq_num), seq_num, seq_num});
+    hole_->run_open = true;
+  }
+  if (empty) {
     return;
   }
-  hole_ = Hole{seq_num, segment.path, segment.offset_of(seq_num)};
-  if (state == RecordState::damaged) {
-    torn_ = TornTail{seq_num, seq_num, 1};
+  hole_->last_held = seq_num;
+  ++hole_->held;
+  if (seq_num >= hole_->seq_num() + kMaxBatch && hole_->too_far.empty()) {
+    hole_->too_far = where(info, seq_num);
+    report(Kind::record, hole_->runs.front().path, hole_->runs.front().offset, hole_->seq_num(), seq_num,
+           "the record of seq_num " + number(hole_->seq_num()) + " is damaged or missing, but something stands at " + hole_->too_far +
+               ", farther behind than a torn last batch can reach");
   }
 }
 
-void LogScan::check_seq_num(const Segment& segment, SeqNum seq_num, const LogRecord& record) const {
-  if (record.seq_num != seq_num) {
-    throw log_error_at(segment.path, segment.offset_of(seq_num),
-                       "seq_num " + std::to_string(record.seq_num) + " stands in the place of " + std::to_string(seq_num));
+void LogScan::finish() {
+  if (!hole_ || hole_->held == 0 || !hole_->too_far.empty()) {
+    return;
   }
-}
-
-void LogScan::keep(const Segment& segment, const LogRecord& record) {
-  check_seq_num(segment, next_seq_, record);
-  const std::uint64_t offset = segment.offset_of(next_seq_);
-  if (record.epoch < epoch_) {
-    throw log_error_at(segment.path, offset, "epoch " + std::to_string(record.epoch) + " after epoch " + std::to_string(epoch_));
-  }
-  if (record.epoch > config_.epoch) {
-    throw log_error_at(segment.path, offset, "epoch " + std::to_string(record.epoch) + " is newer than this core's epoch " +
-                                                 std::to_string(config_.epoch) + ": another core took over");
-  }
-  const bool same_batch = record.batch_first_seq == batch_first_seq_;
-  if (record.batch_first_seq > next_seq_ || (!same_batch && record.batch_first_seq != next_seq_)) {
-    throw log_error_at(segment.path, offset, "the record belongs to a batch that does not begin where the one before ends");
-  }
-  if (record.command.ts_ns < ts_ns_) {
-    throw log_error_at(segment.path, offset, "the time of the record lies before that of the record in front of it");
-  }
-  apply_(record);
-  epoch_ = record.epoch;
-  batch_first_seq_ = record.batch_first_seq;
-  ts_ns_ = record.command.ts_ns;
-  ++next_seq_;
-}
-
-// Something stands behind a place without a good record. A torn write of the last batch leaves only records of
-// that batch there, within its greatest length; anything else means that answered records are gone.
-void LogScan::behind_hole(const Segment& segment, SeqNum seq_num, RecordState state, const LogRecord& record) {
-  if (state == RecordState::valid) {
-    check_seq_num(segment, seq_num, record);
-  }
-  const bool later_batch = state == RecordState::valid && record.batch_first_seq > hole_->seq_num;
-  if (later_batch || seq_num >= hole_->seq_num + kMaxBatch) {
-    throw log_error_at(hole_->path, hole_->offset,
-                       "the record of seq_num " + std::to_string(hole_->seq_num) + " is damaged or missing, but a later batch follows at " +
-                           segment.path + " offset " + std::to_string(segment.offset_of(seq_num)));
-  }
-  if (!torn_) {
-    torn_ = TornTail{hole_->seq_num, seq_num, 0};
-  }
-  torn_->to_seq = seq_num;
-  ++torn_->records;
+  torn_ = TornTail{hole_->seq_num(), hole_->last_held, hole_->held};
+  const Run& first = hole_->runs.front();
+  report(Kind::torn_tail, first.path, first.offset, torn_->from_seq, torn_->to_seq,
+         "the last batch is torn from seq_num " + number(torn_->from_seq) + " to " + number(torn_->to_seq) + ": a start cuts it away");
 }
 
 }  // namespace exchange

@@ -1,11 +1,11 @@
-// Recovery's reading half: every segment in order, every record judged, nothing changed on disk.
+// The reading half of recovery and of the tools: every segment in order, every record judged, nothing changed on disk.
 #pragma once
 
 #include <functional>
 #include <optional>
+#include <string>
 #include <vector>
 
-#include "exchange/log.hpp"
 #include "segment.hpp"
 
 namespace exchange {
@@ -17,38 +17,80 @@ struct TornTail {
   std::uint64_t records = 0;  // places in it that held something
 };
 
+struct ScanRules {
+  std::optional<std::uint64_t> config_digest;  // nothing: that of the first segment
+  std::optional<std::uint64_t> newest_epoch;   // nothing: any
+  LogStart from;
+};
+
 class LogScan {
  public:
-  LogScan(const LogConfig& config, const std::function<void(const LogRecord&)>& apply) : config_(config), apply_(apply) {}
+  using OnRecord = std::function<void(const LogRecord&)>;
+  // May throw to end the scan; when it comes back, the scan goes on behind the problem as well as it can.
+  using OnProblem = std::function<void(const LogProblem&)>;
 
-  // Throws LogError on anything but a torn last batch.
-  void run(const std::vector<Segment>& segments);
+  LogScan(std::string dir, const ScanRules& rules, OnRecord on_record, OnProblem on_problem);
 
-  [[nodiscard]] std::uint64_t records() const noexcept { return next_seq_ - 1; }
+  // Throws what the callbacks throw, and LogError when the folder cannot be listed.
+  void run();
+
+  // Behind the last record that was handed on.
+  [[nodiscard]] SeqNum next_seq_num() const noexcept { return next_seq_; }
+  [[nodiscard]] TimeNs last_ts_ns() const noexcept { return ts_ns_; }
   [[nodiscard]] const std::optional<TornTail>& torn_tail() const noexcept { return torn_; }
+  // Those with a good header, with what was found in them.
+  [[nodiscard]] const std::vector<LogSegmentInfo>& segments() const noexcept { return segments_; }
 
  private:
-  void check_header(const Segment& segment, SeqNum expected_first, std::uint64_t expected_index) const;
-  void scan(const Segment& segment);
-  void place(const Segment& segment, SeqNum seq_num, std::span<const std::uint8_t, kRecordSize> bytes);
-  void keep(const Segment& segment, const LogRecord& record);
-  void behind_hole(const Segment& segment, SeqNum seq_num, RecordState state, const LogRecord& record);
-  void check_seq_num(const Segment& segment, SeqNum seq_num, const LogRecord& record) const;
-
-  struct Hole {
-    SeqNum seq_num;
+  // Places in a row without a good record, behind which records stood.
+  struct Run {
     std::string path;
-    std::uint64_t offset;
+    std::uint64_t offset = 0;
+    SeqNum from_seq = 0;
+    SeqNum to_seq = 0;
+  };
+  // The first place without a good record, and what came since.
+  struct Hole {
+    std::vector<Run> runs;
+    bool run_open = true;
+    SeqNum last_held = 0;     // the last place that held something; 0: none did
+    std::uint64_t held = 0;   // how many did
+    std::string too_far;      // where something stands that no torn batch can have left
+    [[nodiscard]] SeqNum seq_num() const noexcept { return runs.front().from_seq; }
   };
 
-  const LogConfig& config_;
-  const std::function<void(const LogRecord&)>& apply_;
+  void read_headers();
+  void read_header(std::uint64_t index, SeqNum& expected_first, std::uint64_t& expected_index);
+  void check_order(const SegmentHeader& header, const std::string& path, SeqNum expected_first);
+  void scan(LogSegmentInfo& info);
+  void start_behind(const LogSegmentInfo& info, std::span<const std::uint8_t, kRecordSize> bytes);
+  void place(LogSegmentInfo& info, SeqNum seq_num, std::span<const std::uint8_t, kRecordSize> bytes);
+  void keep(const LogSegmentInfo& info, SeqNum seq_num);
+  void check_record(const LogSegmentInfo& info, SeqNum seq_num);
+  void good_behind_hole(const LogSegmentInfo& info, SeqNum seq_num);
+  void bad_place(const LogSegmentInfo& info, SeqNum seq_num, bool empty);
+  void later_batch(const std::string& where);
+  void finish();
+  void report(LogProblem::Kind kind, const std::string& path, std::uint64_t offset, SeqNum from, SeqNum to, std::string what) const;
+  void report(LogProblem::Kind kind, const LogSegmentInfo& info, SeqNum seq_num, std::string what) const;
+
+  std::string dir_;
+  ScanRules rules_;
+  OnRecord on_record_;
+  OnProblem on_problem_;
+  std::vector<LogSegmentInfo> segments_;
+  LogRecord record_;  // the one being judged
   SeqNum next_seq_ = 1;
   std::uint64_t epoch_ = 0;
   SeqNum batch_first_seq_ = 0;
-  TimeNs ts_ns_ = 0;
-  std::optional<Hole> hole_;  // the first place without a good record
+  TimeNs ts_ns_;
+  bool resume_ = false;  // what came before is not known: the next record's batch is taken as it is
+  std::optional<Hole> hole_;
   std::optional<TornTail> torn_;
 };
+
+[[nodiscard]] inline std::uint64_t offset_in(const LogSegmentInfo& info, SeqNum seq_num) noexcept {
+  return kSegmentHeaderSize + (seq_num - info.first_seq_num) * kRecordSize;
+}
 
 }  // namespace exchange

@@ -1,14 +1,28 @@
 #include "exchange/posix.hpp"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <system_error>
 
+#include "log_ops.hpp"
+
 namespace exchange {
+
+namespace {
+
+constexpr FileOps kRealOps{::pwrite, ::fdatasync};
+std::atomic<const FileOps*> current_ops{&kRealOps};
+
+}  // namespace
+
+const FileOps& file_ops() noexcept { return *current_ops.load(std::memory_order_acquire); }
+void set_file_ops(const FileOps* ops) noexcept { current_ops.store(ops != nullptr ? ops : &kRealOps, std::memory_order_release); }
 
 void UniqueFd::reset(int fd) noexcept {
   if (fd_ >= 0) {
@@ -36,7 +50,7 @@ Transfer read_at(int fd, std::span<std::uint8_t> to, std::uint64_t offset) noexc
 Transfer write_at(int fd, std::span<const std::uint8_t> from, std::uint64_t offset) noexcept {
   Transfer done;
   while (done.bytes < from.size()) {
-    const ssize_t put = ::pwrite(fd, from.data() + done.bytes, from.size() - done.bytes, static_cast<off_t>(offset + done.bytes));
+    const ssize_t put = file_ops().write(fd, from.data() + done.bytes, from.size() - done.bytes, static_cast<off_t>(offset + done.bytes));
     if (put > 0) {
       done.bytes += static_cast<std::size_t>(put);
     } else if (put == 0) {
@@ -51,7 +65,7 @@ Transfer write_at(int fd, std::span<const std::uint8_t> from, std::uint64_t offs
 }
 
 Transfer zero_at(int fd, std::uint64_t size, std::uint64_t offset) noexcept {
-  static constexpr std::array<std::uint8_t, 65536> kZeros{};
+  alignas(kBlock) static constexpr std::array<std::uint8_t, 65536> kZeros{};
   Transfer done;
   while (done.bytes < size && done.error == 0) {
     const std::uint64_t chunk = std::min<std::uint64_t>(kZeros.size(), size - done.bytes);
@@ -63,12 +77,35 @@ Transfer zero_at(int fd, std::uint64_t size, std::uint64_t offset) noexcept {
 }
 
 int sync_data(int fd) noexcept {
-  while (::fdatasync(fd) != 0) {
+  while (file_ops().sync(fd) != 0) {
     if (errno != EINTR) {
       return errno;
     }
   }
   return 0;
+}
+
+void MappedFile::reset() noexcept {
+  if (!bytes_.empty()) {
+    ::munmap(bytes_.data(), bytes_.size());
+    bytes_ = {};
+  }
+}
+
+int MappedFile::map(int fd, std::size_t size) noexcept {
+  reset();
+  void* const at = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (at == MAP_FAILED) {
+    return errno;
+  }
+  bytes_ = {static_cast<std::uint8_t*>(at), size};
+  return 0;
+}
+
+void MappedFile::make_writable(std::size_t from, std::size_t size) const noexcept {
+  if (from < bytes_.size()) {
+    (void)::madvise(bytes_.data() + from, std::min(size, bytes_.size() - from), MADV_POPULATE_WRITE);
+  }
 }
 
 int sync_directory(const std::string& path) noexcept {

@@ -1,16 +1,20 @@
 // One file of the log: header, and the place of each record in it.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "exchange/log.hpp"
+#include "exchange/log_tools.hpp"
 #include "exchange/posix.hpp"
 
 namespace exchange {
 
 inline constexpr std::uint64_t kSegmentHeaderSize = 4096;
+static_assert(kSegmentHeaderSize % kBlock == 0 && kBlock % kRecordSize == 0);
 
 struct SegmentHeader {
   std::uint64_t index = 0;  // from 1; also the file's name
@@ -18,33 +22,55 @@ struct SegmentHeader {
   std::uint64_t records = 0;  // places for records, fixed at creation
   std::uint64_t epoch = 0;    // of the core that made it
   std::uint64_t config_digest = 0;
+
+  [[nodiscard]] SeqNum end_seq_num() const noexcept { return first_seq_num + records; }
+  [[nodiscard]] std::uint64_t offset_of(SeqNum seq_num) const noexcept {
+    return kSegmentHeaderSize + (seq_num - first_seq_num) * kRecordSize;
+  }
+  // Whole blocks, so that the last one can be written directly.
+  [[nodiscard]] std::uint64_t file_size() const noexcept {
+    return kSegmentHeaderSize + (records * kRecordSize + kBlock - 1) / kBlock * kBlock;
+  }
 };
+
+// How a segment is opened: read only; mapped, with its page faults taken; with a second descriptor for O_DIRECT|O_DSYNC.
+enum class SegmentUse : std::uint8_t { read, memory, device };
 
 struct Segment {
   std::string path;
   SegmentHeader header;
   UniqueFd fd;
-
-  [[nodiscard]] SeqNum end_seq_num() const noexcept { return header.first_seq_num + header.records; }
-  [[nodiscard]] std::uint64_t offset_of(SeqNum seq_num) const noexcept {
-    return kSegmentHeaderSize + (seq_num - header.first_seq_num) * kRecordSize;
-  }
-  [[nodiscard]] std::uint64_t file_size() const noexcept { return kSegmentHeaderSize + header.records * kRecordSize; }
+  UniqueFd direct;  // empty where the file system refuses it
+  MappedFile map;
+  Segment* next_retired = nullptr;
 };
 
 [[nodiscard]] std::string segment_path(const std::string& dir, std::uint64_t index);
 
-// Makes a segment full of zeros under a temporary name and renames it when it is whole and on the device, so that
-// a crash in between leaves no half segment. 0, or errno with nothing left behind.
-[[nodiscard]] int create_segment(const std::string& dir, const SegmentHeader& header, Segment& made) noexcept;
+// Makes a segment full of zeros under a temporary name and renames it when it is whole, so that a crash in between
+// leaves no half segment. 0, or errno with nothing left behind (ECANCELED: `stop` was set). Under `memory` nobody
+// waits for the device here: settle_segment() comes when there is time for it. Otherwise it is on the device.
+[[nodiscard]] int create_segment(const std::string& dir, const SegmentHeader& header, SegmentUse use, const std::atomic<bool>& stop,
+                                 Segment& made) noexcept;
 
-// Opens a segment and checks its header against itself and its file. Throws LogError.
-[[nodiscard]] Segment open_segment(const std::string& dir, std::uint64_t index);
+// Puts a segment made under `memory` on the device, best effort: that policy promises nothing of the device.
+void settle_segment(const std::string& dir, const Segment& segment) noexcept;
 
-// The indexes of the segments in `dir`, ascending. Removes leftovers of unfinished creations. Throws LogError.
+// Opens a segment and checks its header against itself and its file. The problem, or nothing.
+[[nodiscard]] std::optional<LogProblem> open_segment(const std::string& dir, std::uint64_t index, SegmentUse use, Segment& segment);
+
+// The indexes of the segments in `dir`, ascending. Throws LogError.
 [[nodiscard]] std::vector<std::uint64_t> list_segments(const std::string& dir);
+// Removes what unfinished creations left. Throws LogError.
+void remove_unfinished(const std::string& dir);
 
-// A LogError about a place: "<file>: offset <n>: <what>; <advice>".
-[[nodiscard]] LogError log_error_at(const std::string& path, std::uint64_t offset, const std::string& what);
+// Takes the lock of a log folder: one process at a time. Throws LogError.
+[[nodiscard]] UniqueFd lock_log(const std::string& dir);
+
+// A problem as a start tells it: place, fault, and what to do.
+[[nodiscard]] LogError log_error(const LogProblem& problem, const std::string& dir);
+// The system refused something: "<path>: <what>: <errno's text>", that it is no damage, and what to do about it.
+[[nodiscard]] LogError system_error_of(const std::string& path, const std::string& what, int error);
+[[nodiscard]] LogFault fault_of(int error) noexcept;
 
 }  // namespace exchange

@@ -1,7 +1,7 @@
 // The framed link between gateway and core, and between member and gateway.
 //
 // Frame: u32 length of the rest, u32 CRC-32C of the payload, payload. Payload: u8 kind, then the kind's fields,
-// little-endian, nothing left over. A reader never buffers more than one frame of kFrameMax bytes plus what it
+// little-endian, nothing left over; the layouts stand in codec.cpp. A reader never buffers more than one frame of kFrameMax bytes plus what it
 // was just fed, and whatever the bytes are, the worst it does is to refuse them.
 #pragma once
 
@@ -13,6 +13,7 @@
 #include <variant>
 #include <vector>
 
+#include "exchange/report.hpp"
 #include "exchange/types.hpp"
 
 namespace exchange {
@@ -47,6 +48,7 @@ struct NewOrderFrame {
   Price price_ticks = 0;
   Qty qty = 0;
   std::string cl_ord_id;
+  Price stop_price_ticks = 0;
 };
 struct CancelFrame {
   std::uint64_t request_id = 0;
@@ -58,6 +60,29 @@ struct ReduceFrame {
   FirmId firm = 0;
   OrderId order_id = 0;
   Qty new_leaves_qty = 0;
+};
+// 0 keeps what the order has.
+struct AmendFrame {
+  std::uint64_t request_id = 0;
+  FirmId firm = 0;
+  OrderId order_id = 0;
+  Price price_ticks = 0;
+  Qty qty = 0;  // the new order_qty
+  Price stop_price_ticks = 0;
+};
+// The venue's own commands: session, kill, limits, mass_cancel, corporate_action, end_of_day, reference. The fields
+// are the command's; timers are the core's own business and are refused.
+struct ControlFrame {
+  std::uint64_t request_id = 0;
+  std::uint8_t kind = 0;
+  FirmId firm = 0;
+  InstrumentId instrument = 0;
+  Price price_ticks = 0;
+  Qty qty = 0;
+  Price stop_price_ticks = 0;
+  OrderId order_id = 0;
+  std::uint8_t stp = 0;
+  std::uint8_t state = 0;
 };
 struct DepthRequestFrame {
   std::uint64_t request_id = 0;
@@ -79,7 +104,7 @@ struct LogonFrame {
 };
 
 using Frame = std::variant<HelloFrame, WelcomeFrame, NewOrderFrame, CancelFrame, ReduceFrame, DepthRequestFrame, ReplyFrame, DepthFrame,
-                           LogonFrame>;
+                           LogonFrame, AmendFrame, ControlFrame>;
 
 // Appends one whole frame to `out`. False, with `out` as it was, when a text is longer than kMaxTextLength, the link
 // key longer than kMaxLinkKeyLength, or the frame would exceed kFrameMax.

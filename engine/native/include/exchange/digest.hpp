@@ -10,6 +10,9 @@ namespace exchange {
 
 class Digest {
  public:
+  Digest() = default;
+  explicit Digest(std::uint64_t state) noexcept : state_(state) {}
+
   void word(std::uint64_t value) noexcept {
     state_ = (state_ ^ value) * 0x100000001B3ULL;
     state_ ^= state_ >> 29U;

@@ -1,81 +1,95 @@
-// The deterministic state machine: many books, order and trade ids, duplicate and ownership checks.
+// The deterministic state machine of one partition: books, order and trade ids, sessions, protections, risk, positions.
 //
-// Outputs follow from the sequence of commands alone: no clock, no I/O, no randomness, no floating point, nothing
-// that depends on hash or address order. engine/reference.py is its specification and computes the same
-// state_hash().
+// Reports follow from the sequence of commands alone: no clock, no I/O, no randomness, no floating point, nothing that
+// depends on hash or address order. engine/reference.py is its specification and computes the same state_hash().
+// Once it has met as many orders as it was made for, apply() allocates nothing, locks nothing and calls no system.
 #pragma once
 
-#include <deque>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
 #include <vector>
 
-#include "exchange/book.hpp"
-#include "exchange/cl_ord_ids.hpp"
-#include "exchange/digest.hpp"
-#include "exchange/slab.hpp"
+#include "exchange/config.hpp"
+#include "exchange/report.hpp"
 #include "exchange/types.hpp"
 
 namespace exchange {
 
+struct State;  // src/state.hpp
+
 class Engine {
  public:
-  // `instrument_max_qty[i]` is the largest order quantity of instrument i.
-  // Throws std::invalid_argument when one lies outside 1..kMaxOrderQty.
-  explicit Engine(std::vector<Qty> instrument_max_qty, std::uint32_t max_live_orders = kMaxLiveOrders);
-  Engine(const Engine&) = delete;  // books point into the slab
+  // Throws std::invalid_argument on a configuration that makes no sense.
+  explicit Engine(const EngineConfig& config);
+  Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
-  Engine(Engine&&) = delete;
-  Engine& operator=(Engine&&) = delete;
-  ~Engine() = default;
+  Engine(Engine&&) noexcept;
+  Engine& operator=(Engine&&) noexcept;
+  ~Engine();
 
-  // Applies one command under the next seq_num. A refusal is a reply with a reason, and takes a seq_num too;
-  // only a command that is not well_formed() is answered BAD_COMMAND with seq_num 0 and leaves no trace.
-  // The reply is valid until the next call.
-  const Reply& apply(const Command& command);
+  // Applies one command under the next seq_num; the reports are valid until the next call. A refusal is a report too;
+  // only what is not well_formed() leaves no trace (one report BAD_COMMAND with exec_id and seq_num 0).
+  std::span<const Report> apply(const Command& command);
+  // The same for many, looking ahead in `commands` to fetch what they will touch: a few hundred at a time do best.
+  std::span<const Report> apply_batch(std::span<const Command> commands);
 
+  // Ns of the earliest timer, or 0: somebody must send a timer command (or any other) by then.
+  [[nodiscard]] TimeNs next_timer_ns() const noexcept;
   // The `limit` best levels of each side; empty for an unknown instrument.
   [[nodiscard]] Depth depth(InstrumentId instrument, std::size_t limit) const;
-  // Covers every resting order with its priority, level sums, last trades, counters and every accepted
-  // (order_id, firm, cl_ord_id). Time O(resting orders).
-  [[nodiscard]] std::uint64_t state_hash() const noexcept;
-  // Of the configuration: logs are bound to it, because a replay under another one would diverge.
-  [[nodiscard]] std::uint64_t config_digest() const noexcept;
+  [[nodiscard]] Indicative indicative(InstrumentId instrument) const;
+  // Every resting order of an instrument in the order in which its rules go through them.
+  struct OrderView {
+    OrderId order_id = 0;
+    FirmId firm = 0;
+    InstrumentId instrument = 0;
+    Side side = Side::buy;
+    OrdType ord_type = OrdType::limit;
+    TimeInForce tif = TimeInForce::day;
+    bool untriggered = false;
+    Price price_ticks = 0;
+    Price stop_price_ticks = 0;
+    Qty leaves_qty = 0;
+    Qty cum_qty = 0;
+    std::int64_t cum_notional = 0;
+  };
+  void each_order(InstrumentId instrument, const std::function<void(const OrderView&)>& visit) const;
+  struct PositionView {
+    FirmId firm = 0;
+    InstrumentId instrument = 0;
+    Qty net = 0;
+    Qty open_buy = 0;
+    Qty open_sell = 0;
+    Qty bought = 0;
+    Qty sold = 0;
+    std::int64_t cash = 0;
+    Qty maker_qty = 0;
+    Qty taker_qty = 0;
+  };
+  // Ascending (firm, instrument).
+  void each_position(const std::function<void(const PositionView&)>& visit) const;
 
-  [[nodiscard]] SeqNum last_seq_num() const noexcept { return seq_num_; }
-  [[nodiscard]] TradeId trades() const noexcept { return trade_id_; }
-  [[nodiscard]] std::uint32_t live_orders() const noexcept { return slab_.live(); }
+  // Covers everything that a later report can depend on. Time O(resting orders + positions).
+  [[nodiscard]] std::uint64_t state_hash() const;
+  [[nodiscard]] std::uint64_t config_digest() const noexcept;
+  [[nodiscard]] SeqNum last_seq_num() const noexcept;
+  [[nodiscard]] std::uint64_t trades() const noexcept;
+  [[nodiscard]] ExecId last_exec_id() const noexcept;
+  [[nodiscard]] std::uint32_t live_orders() const noexcept;
+  [[nodiscard]] TimeNs now_ns() const noexcept;
   // ts_ns of the last command that was not refused.
-  [[nodiscard]] TimeNs last_tick_ns() const noexcept { return last_tick_ns_; }
+  [[nodiscard]] TimeNs last_tick_ns() const noexcept;
+  [[nodiscard]] std::size_t instruments() const noexcept;
+
+  // The whole state as bytes (docs/engine.md), through `put` in pieces; load() builds it again in an engine that has
+  // seen nothing yet. load() throws std::runtime_error on bytes that are damaged or of another configuration.
+  void save(const std::function<void(std::span<const std::uint8_t>)>& put) const;
+  void load(const std::function<std::size_t(std::span<std::uint8_t>)>& get);
 
  private:
-  // Where an accepted order is (kNoSlot: done) and whose it is.
-  struct Owned {
-    OrderSlot slot = kNoSlot;
-    FirmId firm = 0;
-  };
-
-  void new_order(const Command& command);
-  void cancel(const Command& command);
-  void reduce(const Command& command);
-  [[nodiscard]] RejectReason check_new(const Command& command) const noexcept;
-  // Refuses the command in reply_ and returns nothing, or finds the live order it names.
-  Owned* find_live(const Command& command) noexcept;
-  void accept(const Command& command);
-  void take(const Command& command);
-  void rest_or_end(const Command& command);
-  void reject(RejectReason reason) noexcept;
-
-  std::vector<Qty> max_qty_;
-  std::uint32_t max_live_orders_;
-  Slab slab_;
-  std::vector<Book> books_;
-  std::deque<Owned> orders_;  // by order id - 1
-  ClOrdIds cl_ord_ids_;
-  Digest accepted_;
-  SeqNum seq_num_ = 0;
-  TradeId trade_id_ = 0;
-  TimeNs last_tick_ns_ = 0;
-  Reply reply_;
-  std::vector<Match> matches_;
+  std::unique_ptr<State> state_;
 };
 
 }  // namespace exchange

@@ -1,9 +1,9 @@
-// The write-ahead log: every input, before anybody sees its effect.
+// The write-ahead log: every input, before anybody sees its effect. Its rules for people: docs/log.md.
 //
 // A directory of segments 00000001.log, 00000002.log, ...: a 4096-byte header, then a fixed number of 128-byte
 // records, all pre-written with real zeros (allocating without writing makes the device pay later, at the worst
-// time). The record of seq_num s has one possible place, so a hole cannot hide. Records carry CRC, epoch, dense
-// seq_num and the first seq_num of their batch.
+// time) by a thread of the log's own, one segment ahead. The record of seq_num s has one possible place, so a hole
+// cannot hide. Records carry CRC, epoch, dense seq_num and the first seq_num of their batch.
 //
 // Recovery cuts a damaged tail only if it can belong to the last batch, which nobody was answered for unless the
 // device broke its word. Damage with a record of a later batch behind it, or anything else out of order, raises
@@ -30,20 +30,28 @@ class LogError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// memory: written to the page cache before the answer; survives the death of the process.
-// device: synced to the device, once per batch, before any answer of the batch; survives a power cut.
-enum class AckPolicy : std::uint8_t { memory, device };
+// memory: stored into the page cache before the answer; survives the death of the process.
+// device: on the device, one batch at a time, before any answer of the batch; survives a power cut.
+// replicated: the standby has it too; refused by this version, which has no standby.
+enum class AckPolicy : std::uint8_t { memory, device, replicated };
+
+// Where recovery begins: behind this record, which a snapshot holds already. `crc` is that record's own, so that a
+// snapshot of another history is found out. seq_num 0: at the beginning.
+struct LogStart {
+  SeqNum seq_num = 0;
+  std::uint32_t crc = 0;
+};
 
 struct LogConfig {
   std::string dir;
   AckPolicy ack_policy = AckPolicy::device;
   std::uint64_t epoch = 1;
-  std::uint64_t config_digest = 0;      // of limits and instruments: a log is refused under another one
-  std::uint64_t segment_records = 262144;  // of new segments; existing ones keep theirs
+  std::uint64_t config_digest = 0;         // of limits and instruments: a log is refused under another one
+  std::uint64_t segment_records = 262144;  // of new segments, at most 2^24; existing ones keep theirs
 };
 
 struct RecoveryReport {
-  std::uint64_t records = 0;
+  std::uint64_t records = 0;  // handed to `apply`: those behind LogStart
   SeqNum last_seq_num = 0;
   std::uint64_t torn_records_cut = 0;
   std::uint64_t segments = 0;
@@ -52,12 +60,17 @@ struct RecoveryReport {
 
 enum class AppendResult : std::uint8_t {
   written,  // under the ack policy's promise
-  refused,  // nothing of the batch is in the log
+  refused,  // nothing of the batch is in the log; while healthy() still holds, the same may succeed later
   unknown,  // the write failed and could not be taken back: nobody may be told either way
 };
 
+// Why the log takes nothing now. `slow` goes by itself (the device is behind), the others stay until a new start.
+enum class LogFault : std::uint8_t { none, slow, disk_full, read_only, device };
+// A sentence that says what to do, for logs and status pages.
+[[nodiscard]] const char* fault_text(LogFault fault) noexcept;
+
 // Most records of one batch; recovery relies on it.
-inline constexpr std::size_t kMaxBatch = 1024;
+inline constexpr std::size_t kMaxBatch = 4096;
 
 class Log {
  public:
@@ -69,19 +82,25 @@ class Log {
   Log& operator=(Log&&) = delete;
   ~Log();
 
-  // Takes the directory's lock (one process at a time), hands every record to `apply` in order, cuts a torn tail,
-  // makes everything kept durable and opens the log for append. Call once. Throws LogError, and is closed then.
-  RecoveryReport recover(const std::function<void(const LogRecord&)>& apply);
+  // Takes the directory's lock (one process at a time), hands every record behind `from` to `apply` in order, cuts a
+  // torn tail, makes everything kept durable and opens the log for append. Segments before `from` need only good
+  // headers. Call once. Throws LogError, and is closed then.
+  RecoveryReport recover(const LogStart& from, const std::function<void(const LogRecord&)>& apply);
   // Gives up the files and the directory's lock for good; append() refuses from here on.
   void close() noexcept;
 
-  // Writes one batch of 1..kMaxBatch commands under the next seq_nums. After any failure the log stays unhealthy
-  // and refuses everything.
+  // Writes one batch of 1..kMaxBatch well-formed commands under the next seq_nums; under `memory` each is a batch of
+  // its own. A ts_ns before the last one's is written as the last one's: time in the log never goes back, and the
+  // state machine would read it so anyway. After a failed write the log stays unhealthy and refuses everything.
   [[nodiscard]] AppendResult append(std::span<const Command> batch) noexcept;
+  // False when append() of one command would surely be refused now.
+  [[nodiscard]] bool accepts() const noexcept;
 
-  [[nodiscard]] bool healthy() const noexcept;
   [[nodiscard]] SeqNum last_seq_num() const noexcept;
-  // The last seq_num in the files, before its sync too. Safe from any thread.
+  // Safe from any thread, as is everything below.
+  [[nodiscard]] bool healthy() const noexcept;
+  [[nodiscard]] LogFault fault() const noexcept;
+  // The last seq_num in the files, before it is confirmed too.
   [[nodiscard]] SeqNum written_seq_num() const noexcept;
   // The last seq_num known to be on the device. Under `memory` it moves only at recovery.
   [[nodiscard]] SeqNum durable_seq_num() const noexcept;

@@ -32,6 +32,34 @@ class UniqueFd {
   int fd_ = -1;
 };
 
+// Owns a shared mapping of the front of a file.
+class MappedFile {
+ public:
+  MappedFile() = default;
+  MappedFile(MappedFile&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
+  MappedFile& operator=(MappedFile&& other) noexcept {
+    if (this != &other) {
+      reset();
+      bytes_ = std::exchange(other.bytes_, {});
+    }
+    return *this;
+  }
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+  ~MappedFile() { reset(); }
+
+  void reset() noexcept;
+  // 0 or errno.
+  [[nodiscard]] int map(int fd, std::size_t size) noexcept;
+  // Takes the page faults of later writes now, without changing a byte; also while others write there. `from` is a
+  // multiple of the page size. What the system refuses is left to the writes themselves.
+  void make_writable(std::size_t from, std::size_t size) const noexcept;
+  [[nodiscard]] std::span<std::uint8_t> bytes() const noexcept { return bytes_; }
+
+ private:
+  std::span<std::uint8_t> bytes_;
+};
+
 // How much was transferred before the end of the file or the first error, and that error (0: none).
 struct Transfer {
   std::size_t bytes = 0;
@@ -40,7 +68,10 @@ struct Transfer {
 
 [[nodiscard]] Transfer read_at(int fd, std::span<std::uint8_t> to, std::uint64_t offset) noexcept;
 [[nodiscard]] Transfer write_at(int fd, std::span<const std::uint8_t> from, std::uint64_t offset) noexcept;
-// Writes `size` zero bytes.
+// What direct writes must be aligned to: place in the file, place in memory, and size.
+inline constexpr std::size_t kBlock = 4096;
+
+// Writes `size` zero bytes, from aligned memory.
 [[nodiscard]] Transfer zero_at(int fd, std::uint64_t size, std::uint64_t offset) noexcept;
 // 0 or errno.
 [[nodiscard]] int sync_data(int fd) noexcept;

@@ -12,9 +12,10 @@
 
 namespace exchange {
 
-using OrderId = std::uint64_t;   // dense from 1 over the whole engine
-using TradeId = std::uint64_t;   // dense from 1 over the whole engine
-using SeqNum = std::uint64_t;    // dense from 1; 0 means "never logged"
+using OrderId = std::uint64_t;   // dense from 1 over a partition, times the number of partitions
+using TradeId = std::uint64_t;   // likewise
+using ExecId = std::uint64_t;    // dense from 1 over a partition's reports
+using SeqNum = std::uint64_t;    // dense from 1 over a partition; 0 means "never logged"
 using Price = std::int64_t;      // ticks
 using Qty = std::int64_t;        // shares
 using TimeNs = std::int64_t;     // since the Unix epoch
@@ -22,10 +23,43 @@ using FirmId = std::uint32_t;
 using InstrumentId = std::uint32_t;
 
 enum class Side : std::uint8_t { buy = 1, sell = 2 };
-enum class OrdType : std::uint8_t { market = 1, limit = 2 };
-enum class TimeInForce : std::uint8_t { day = 0, ioc = 3, fok = 4 };
+enum class OrdType : std::uint8_t { market = 1, limit = 2, stop = 3, stop_limit = 4 };
+enum class TimeInForce : std::uint8_t { day = 0, gtc = 1, ioc = 3, fok = 4 };
 enum class OrdStatus : std::uint8_t { fresh = 0, partially_filled = 1, filled = 2, cancelled = 4, rejected = 8, expired = 12 };
-enum class CommandKind : std::uint8_t { new_order = 1, cancel = 2, reduce = 3 };
+// What a report says happened: FIX's values, then the venue's own.
+enum class ExecType : std::uint8_t {
+  fresh = 0,
+  cancelled = 4,
+  replaced = 5,
+  rejected = 8,
+  expired = 12,
+  restated = 13,
+  trade = 15,
+  triggered = 21,
+  cancel_rejected = 32,
+  session = 33,
+  limit_state = 34,
+  settlement = 35,
+  control = 36,
+};
+enum class Liquidity : std::uint8_t { none = 0, maker = 1, taker = 2, auction = 3 };
+enum class SessionState : std::uint8_t { pre_open = 0, opening_auction = 1, continuous = 2, halted = 3, closing_auction = 4, closed = 5 };
+enum class StpMode : std::uint8_t { none = 0, cancel_newest = 1, cancel_oldest = 2, decrement = 3 };
+enum class CommandKind : std::uint8_t {
+  new_order = 1,
+  cancel = 2,
+  reduce = 3,
+  amend = 4,
+  session = 5,
+  timer = 6,
+  kill = 7,
+  limits = 8,
+  mass_cancel = 9,
+  corporate_action = 10,
+  end_of_day = 11,
+  reference = 12,
+};
+// Why a command was refused, or why an order was cancelled that nobody asked to cancel.
 enum class RejectReason : std::uint8_t {
   none = 0,
   unknown_instrument = 1,
@@ -38,14 +72,31 @@ enum class RejectReason : std::uint8_t {
   bad_command = 8,
   book_full = 9,
   log_unavailable = 10,
+  bad_stop_price = 11,
+  bad_time_in_force = 12,
+  wrong_state = 13,
+  firm_killed = 14,
+  order_rate = 15,
+  order_size = 16,
+  fat_finger = 17,
+  notional_cap = 18,
+  position_limit = 19,
+  bad_limits = 20,
+  self_trade = 21,
+  price_band = 22,
+  fill_limit = 23,
+  corporate_action = 24,
 };
 
-// A limit above this is a typing error, not a price.
-inline constexpr Price kMaxPriceTicks = 1'000'000'000'000;
-// Upper bound of an instrument's max_qty: with kMaxLiveOrders of them a level's sum still fits 63 bits.
-inline constexpr Qty kMaxOrderQty = 100'000'000'000;
+// With both at their bounds price times quantity is 10^18 and fits 63 bits.
+inline constexpr Price kMaxPriceTicks = 1'000'000'000;
+inline constexpr Qty kMaxOrderQty = 1'000'000'000;
 inline constexpr std::uint32_t kMaxLiveOrders = 1U << 24U;
-// One command trades with at most this many resting orders; what is left is cancelled, even of a DAY order.
+inline constexpr FirmId kMaxFirmId = 65'535;
+inline constexpr InstrumentId kAllInstruments = 0xFFFF'FFFF;
+inline constexpr InstrumentId kMaxInstruments = 100'000;
+inline constexpr std::uint32_t kMaxPartitions = 64;
+// One command meets at most this many resting orders; what is left is cancelled, even of a DAY order.
 // It bounds the time one command can take, and lets every reply fit one link frame with all of its fills.
 inline constexpr std::size_t kMaxFillsPerCommand = 32'000;
 inline constexpr std::size_t kMaxClOrdIdLength = 40;
@@ -67,48 +118,38 @@ class ClOrdId {
   std::uint8_t length_ = 0;
 };
 
-// One input of the state machine. A cancel uses firm and order_id; a reduce also qty (its new leaves_qty).
+// One input of the state machine. Which fields a kind uses, and for what: docs/engine.md; the rest is ignored.
 struct Command {
   CommandKind kind = CommandKind::new_order;
   Side side = Side::buy;
   OrdType ord_type = OrdType::limit;
   TimeInForce tif = TimeInForce::day;
+  StpMode stp = StpMode::none;
+  SessionState state = SessionState::pre_open;
   FirmId firm = 0;
   InstrumentId instrument = 0;
   Price price_ticks = 0;
   Qty qty = 0;
+  Price stop_price_ticks = 0;
   OrderId order_id = 0;
   TimeNs ts_ns = 0;
   ClOrdId cl_ord_id;
 };
 
-// True when every enum field holds a named value. What is not well formed is never logged.
+// True when every field that the kind uses holds a named value. What is not well formed is never logged.
 [[nodiscard]] bool well_formed(const Command& command) noexcept;
-
-// One execution as the taker sees it.
-struct Fill {
-  TradeId trade_id = 0;
-  Price price_ticks = 0;
-  Qty qty = 0;
-  OrderId maker_order_id = 0;
-};
-
-// The answer to one command. Live orders: order_qty == cum_qty + leaves_qty; done orders: leaves_qty == 0.
-struct Reply {
-  SeqNum seq_num = 0;
-  OrderId order_id = 0;
-  OrdStatus status = OrdStatus::rejected;
-  RejectReason reason = RejectReason::none;
-  Qty order_qty = 0;
-  Qty cum_qty = 0;
-  Qty leaves_qty = 0;
-  std::vector<Fill> fills;
-};
 
 // One aggregated price level, or the last trade.
 struct PriceQty {
   Price price_ticks = 0;
   Qty qty = 0;
+};
+
+// What an uncross would do now; all zero while the book is not crossed. `imbalance`: buys minus sells at that price.
+struct Indicative {
+  Price price_ticks = 0;
+  Qty qty = 0;
+  Qty imbalance = 0;
 };
 
 // Aggregated levels, best first.
@@ -117,6 +158,9 @@ struct Depth {
   std::vector<PriceQty> bids;
   std::vector<PriceQty> asks;
   std::optional<PriceQty> last_trade;
+  SessionState state = SessionState::continuous;
+  bool limit_state = false;
+  Indicative indicative;  // zero in continuous trading
 };
 
 }  // namespace exchange

@@ -1,0 +1,156 @@
+"""A blocking link to the core: hello, welcome, then one command at a time. Every wait is bounded; nothing is sent twice by itself."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from engine import _core
+from engine.config import VenueError
+from engine.control.requests import Request
+from engine.refusals import Call, explain, is_refusal
+from engine.types import CommandKind, RejectReason
+
+CONNECT_TIMEOUT_S = 2.0
+ANSWER_TIMEOUT_S = 10.0
+"""An uncross or an end of day over ten thousand instruments takes a part of a second."""
+NAME = "control"
+UNAVAILABLE = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the core is, and what it must agree on. The key has no place in a repr."""
+
+    host: str
+    port: int
+    instruments_digest: int
+    link_key: str = field(default="", repr=False)
+    timeout_s: float = ANSWER_TIMEOUT_S
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the core did: the command's place in the log, and how much it touched (Request.counted says of what)."""
+
+    request: Request
+    seq_num: int
+    count: int
+
+
+class ControlLink:
+    """Use with `with`. Raises VenueError from the start on: no core, another instrument list, a wrong key."""
+
+    def __init__(self, target: Target, clock: Callable[[], float] = time.monotonic) -> None:
+        self._target, self._clock = target, clock
+        self._decoder = _core.FrameDecoder()
+        self._frames: list[tuple[Any, ...]] = []
+        self._next_id = 1
+        self._socket: socket.socket | None = None
+        self.epoch = 0
+
+    def __enter__(self) -> Self:
+        target = self._target
+        where = f"{target.host}:{target.port}"
+        try:
+            self._socket = socket.create_connection((target.host, target.port), timeout=CONNECT_TIMEOUT_S)
+        except OSError as error:
+            raise VenueError(f"no core answers at {where}: {error.strerror or error}", hint="check --core; is `exchange core` up?",
+                             exit_code=UNAVAILABLE) from error  # fmt: skip
+        try:
+            self._shake_hands(where)
+        except BaseException:
+            self._socket.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._socket is not None:
+            self._socket.close()
+
+    def _shake_hands(self, where: str) -> None:
+        assert self._socket is not None
+        try:
+            self._socket.sendall(_core.encode_hello(NAME, 0, self._target.link_key))
+            frame = self._frame()
+        except ConnectionError as error:
+            hint = "give the link key that the core was started with: --link-key FILE"
+            raise VenueError(f"the core at {where} closed the link: it may have another link key", hint, UNAVAILABLE) from error
+        except (OSError, _core.LinkError) as error:
+            raise VenueError(f"what listens at {where} does not answer as a core does: {error}", "check --core", UNAVAILABLE) from error
+        if frame[0] != "welcome":
+            raise VenueError(f"what answers at {where} is no core: it sent a {frame[0]}", "check --core", UNAVAILABLE)
+        if frame[3] != self._target.instruments_digest:
+            raise VenueError(f"the core at {where} trades another instrument list", "give the core's own --instruments file", 2)
+        self.epoch = frame[1]
+
+    def send(self, request: Request) -> Outcome:
+        """Send one command and wait for its answer.
+
+        Raises VenueError: refused (exit code 2, with the core's reason; 6 when the log cannot be written), or without an answer
+        (exit code 6: it may have been done).
+        """
+        assert self._socket is not None, "send() inside of `with`"
+        request_id = self._next_id
+        self._next_id += 1
+        try:
+            self._socket.sendall(_encode(request_id, request))
+            while True:
+                frame = self._frame()
+                if frame[0] == "reply" and frame[1] == request_id:
+                    break
+        except (OSError, _core.LinkError) as error:
+            raise VenueError(f"{request.words}: the link broke before the answer came ({error})", _unknown(request), UNAVAILABLE) from error
+        return _outcome(request, frame)
+
+    def _frame(self) -> tuple[Any, ...]:
+        """The next frame, within the answer's bound. Raises OSError (TimeoutError, ConnectionError) or LinkError."""
+        assert self._socket is not None
+        end_s = self._clock() + self._target.timeout_s
+        while not self._frames:
+            left_s = end_s - self._clock()
+            if left_s <= 0:
+                raise TimeoutError(f"no answer within {self._target.timeout_s:g} s")
+            self._socket.settimeout(left_s)
+            data = self._socket.recv(65536)
+            if not data:
+                raise ConnectionError("the core closed the link")
+            self._frames.extend(self._decoder.feed(data))
+        return self._frames.pop(0)
+
+
+def _encode(request_id: int, request: Request) -> bytes:
+    command = request.command
+    return _core.encode_control(
+        request_id, command.kind, command.firm, command.instrument, command.price_ticks, command.qty, command.stop_price_ticks,
+        command.order_id, command.stp, command.state,
+    )  # fmt: skip
+
+
+def _outcome(request: Request, frame: tuple[Any, ...]) -> Outcome:
+    seq_num, reason, count, value, limit = frame[2], RejectReason(frame[5]), frame[6], frame[10], frame[11]
+    if is_refusal(reason):
+        code = UNAVAILABLE if reason is RejectReason.LOG_UNAVAILABLE else 2
+        which = f" (the list's entry {limit})" if (reason, request.command.kind) == _OPEN_AT_THE_END else ""
+        raise VenueError(f"{request.words}: refused, {explain(reason, value, limit, Call.CONTROL)}{which}", _hint(reason), code)
+    return Outcome(request, seq_num, count)
+
+
+_OPEN_AT_THE_END = (RejectReason.WRONG_STATE, CommandKind.END_OF_DAY)
+
+
+def _hint(reason: RejectReason) -> str:
+    if reason is RejectReason.WRONG_STATE:
+        return "close first: exchange control session closed --all"
+    return "look at the core's log" if reason in (RejectReason.LOG_UNAVAILABLE, RejectReason.BAD_COMMAND) else ""
+
+
+def _unknown(request: Request) -> str:
+    """What to do when nobody knows whether the core did it."""
+    if request.may_repeat:
+        return "it may have been done; giving it again does no harm"
+    return "it may have been done: look at the books (exchange replay) before you give it again"

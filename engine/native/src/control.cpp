@@ -1,0 +1,216 @@
+// What operators do, all of it sequenced: kill switch, limits, mass cancel, corporate actions, end of day.
+#include "state.hpp"
+
+namespace exchange {
+
+std::vector<OrderSlot> State::slots_of(const Instrument& in) const {
+  std::vector<OrderSlot> found;
+  each_slot(in, [&found](OrderSlot slot) { found.push_back(slot); });
+  return found;
+}
+
+std::int64_t State::cancel_where(Instrument& in, const std::function<bool(const Order&)>& which, ExecType type, RejectReason reason) {
+  std::int64_t count = 0;
+  for (const OrderSlot slot : slots_of(in)) {
+    const Order& order = slab[slot];
+    if (which(order)) {
+      take_out(order, slot);
+      report_end(order, type, reason);
+      end(order, slot);
+      ++count;
+    }
+  }
+  return count;
+}
+
+void State::kill(const Command& command) {
+  FirmRow& row = firm_row(command.firm);
+  row.killed = command.qty == 1;
+  std::int64_t cancelled = 0;
+  if (row.killed) {
+    for (Instrument& in : instruments) {
+      cancelled += cancel_where(in, [&](const Order& order) { return order.firm == command.firm; }, ExecType::cancelled,
+                                RejectReason::firm_killed);
+    }
+  }
+  control_done(command, cancelled);
+}
+
+void State::mass_cancel(const Command& command) {
+  const bool all = command.instrument == kAllInstruments;
+  if (!all && command.instrument >= instruments.size()) {
+    refuse(command, RejectReason::unknown_instrument, command.instrument, static_cast<std::int64_t>(instruments.size()));
+    return;
+  }
+  std::int64_t cancelled = 0;
+  for (std::size_t i = all ? 0 : command.instrument; i < (all ? instruments.size() : std::size_t{command.instrument} + 1); ++i) {
+    cancelled += cancel_where(instruments[i], [&](const Order& order) { return order.firm == command.firm; }, ExecType::cancelled,
+                              RejectReason::none);
+  }
+  control_done(command, cancelled);
+}
+
+void State::limits(const Command& command) {
+  constexpr Qty kMaxPosition = 1'000'000'000'000'000;
+  constexpr std::int64_t kMaxRate = 10'000'000;
+  const auto burst = static_cast<std::int64_t>(std::min<OrderId>(command.order_id, std::uint64_t{kMaxRate} + 1));
+  const bool sound = command.qty >= 0 && command.qty <= kMaxOrderQty && command.price_ticks >= 0 && command.price_ticks <= kMaxPosition &&
+                     command.stop_price_ticks >= 0 && command.stop_price_ticks <= kMaxRate && burst <= kMaxRate &&
+                     (command.stop_price_ticks == 0 || burst >= 1);
+  if (!sound) {
+    refuse(command, RejectReason::bad_limits);
+    return;
+  }
+  FirmRow& row = firm_row(command.firm);
+  row.max_order_qty = command.qty;
+  row.position_limit = command.price_ticks;
+  row.rate = command.stop_price_ticks;
+  row.burst = burst;
+  row.stp = command.stp;
+  fill_bucket(row);
+  control_done(command, 0);
+}
+
+void State::reference(const Command& command) {
+  if (command.instrument >= instruments.size()) {
+    refuse(command, RejectReason::unknown_instrument, command.instrument, static_cast<std::int64_t>(instruments.size()));
+  } else if (command.price_ticks < 1 || command.price_ticks > kMaxPriceTicks) {
+    refuse(command, RejectReason::bad_price, command.price_ticks, kMaxPriceTicks);
+  } else {
+    set_reference(instruments[command.instrument], static_cast<std::int32_t>(command.price_ticks));
+    control_done(command, 0);
+  }
+}
+
+namespace {
+
+// New shares for old ones: quantities times num / den, prices the other way round, less the dividend.
+struct Split {
+  std::int64_t num;
+  std::int64_t den;
+  std::int64_t dividend;
+
+  [[nodiscard]] std::int64_t down(std::int64_t price) const noexcept { return price * den / num; }
+  [[nodiscard]] std::int64_t up(std::int64_t price) const noexcept { return (price * den + num - 1) / num; }
+  // Rounded so that no member buys dearer or sells cheaper than it said.
+  [[nodiscard]] std::int64_t limit(Side side, std::int64_t price) const noexcept {
+    return side == Side::buy ? down(price) - dividend : up(price);
+  }
+  [[nodiscard]] std::int64_t stop(Side side, std::int64_t price) const noexcept {
+    return side == Side::buy ? up(price) : down(price) - dividend;
+  }
+  [[nodiscard]] std::int32_t mark(std::int32_t price) const noexcept {
+    return price == 0 ? 0 : static_cast<std::int32_t>(std::clamp<std::int64_t>(down(price) - dividend, 1, kMaxPriceTicks));
+  }
+};
+
+constexpr bool in_range(std::int64_t value) noexcept { return value >= 1 && value <= kMaxPriceTicks; }
+
+}  // namespace
+
+void State::corporate_action(const Command& command) {
+  constexpr std::int64_t kMaxRatio = 1000;
+  if (command.instrument >= instruments.size()) {
+    refuse(command, RejectReason::unknown_instrument, command.instrument, static_cast<std::int64_t>(instruments.size()));
+    return;
+  }
+  Instrument& in = instruments[command.instrument];
+  const bool sound = command.qty >= 1 && command.qty <= kMaxRatio && command.price_ticks >= 1 && command.price_ticks <= kMaxRatio &&
+                     command.stop_price_ticks >= 0 && command.stop_price_ticks <= kMaxPriceTicks;
+  if (in.state != SessionState::closed || !sound) {
+    refuse(command, sound ? RejectReason::wrong_state : RejectReason::bad_quantity, sound ? static_cast<std::int64_t>(in.state) : 0);
+    return;
+  }
+  const Split split{command.qty, command.price_ticks, command.stop_price_ticks};
+  const std::vector<OrderSlot> slots = slots_of(in);
+  for (const OrderSlot slot : slots) {
+    take_out(slab[slot], slot);
+  }
+  // Only `net` is a holding; the trades of the day stay as they were made.
+  for (const FirmId firm : known_firms) {
+    if (const std::uint32_t number = find_cell(firm, command.instrument); number != 0) {
+      cells[number].net = cells[number].net * split.num / split.den;
+    }
+  }
+  for (const OrderSlot slot : slots) {
+    Order& order = slab[slot];
+    const std::int64_t leaves = std::int64_t{order.leaves} * split.num / split.den;
+    const std::int64_t price = order.price == 0 ? 0 : split.limit(order.side, order.price);
+    const std::int64_t stop = order.stop == 0 ? 0 : split.stop(order.side, order.stop);
+    if (!in_range(leaves) || (order.price != 0 && !in_range(price)) || (order.stop != 0 && !in_range(stop))) {
+      report_end(order, ExecType::cancelled, RejectReason::corporate_action);
+      end(order, slot);
+      continue;
+    }
+    order.leaves = static_cast<std::int32_t>(leaves);
+    order.price = static_cast<std::int32_t>(price);
+    order.stop = static_cast<std::int32_t>(stop);
+    report_live(order, ExecType::restated, RejectReason::corporate_action);
+    if (order.untriggered) {
+      enter_stop(order, slot);
+    } else {
+      const Order moved = order;
+      rest(in, moved, slot);
+    }
+  }
+  in.last_px = split.mark(in.last_px);
+  set_reference(in, split.mark(in.reference));
+  control_done(command, static_cast<std::int64_t>(slots.size()));
+}
+
+void State::end_of_day(const Command& command) {
+  for (const Instrument& in : instruments) {
+    if (in.state != SessionState::closed) {
+      refuse(command, RejectReason::wrong_state, static_cast<std::int64_t>(in.state), index_of(in));
+      return;
+    }
+  }
+  std::int64_t settled = 0;
+  each_cell([&](FirmId firm, InstrumentId instrument, const PositionCell& cell) {
+    if (cell.bought == 0 && cell.sold == 0 && cell.maker_qty == 0 && cell.taker_qty == 0) {
+      return;
+    }
+    Report& made = report_bare(ExecType::settlement, firm, instrument, cell.maker_qty, cell.taker_qty);
+    made.trade_id = static_cast<TradeId>(command.qty);
+    made.order_qty = cell.bought;
+    made.cum_qty = cell.sold;
+    made.leaves_qty = cell.net;
+    made.last_qty = cell.bought - cell.sold;
+    made.cum_notional = cell.cash;
+    ++settled;
+  });
+  for (std::uint32_t number = 1; number <= cell_count; ++number) {
+    PositionCell& cell = cells[number];
+    cell.bought = cell.sold = cell.maker_qty = cell.taker_qty = 0;
+    cell.cash = 0;
+  }
+  forget_done();
+  control_done(command, settled);
+}
+
+// What is done by the end of the day cannot be asked for any more: memory does not grow from day to day.
+void State::forget_done() {
+  ClOrdIds kept;
+  accepted = Digest{};
+  std::uint64_t first_live = accepted_count + 1;
+  for (std::uint64_t count = first_kept; count <= accepted_count; ++count) {
+    Owned& entry = owned[count];
+    if (entry.slot == kNoSlot) {
+      entry.firm_plus_1 = 0;
+      continue;
+    }
+    first_live = std::min(first_live, count);
+    Order& order = slab[entry.slot];
+    accepted.word(order.id);
+    accepted.word(std::uint64_t{order.firm});
+    if (order.cl_ord_id != 0) {
+      const std::string_view text = cl_ord_ids.entry(order.cl_ord_id).view();
+      accepted.text(text);
+      order.cl_ord_id = kept.insert(order.firm, *ClOrdId::parse(text), order.id);
+    }
+  }
+  first_kept = first_live;
+  cl_ord_ids = std::move(kept);
+}
+
+}  // namespace exchange

@@ -1,0 +1,107 @@
+#include "replay_feed.hpp"
+
+#include <system_error>
+#include <utility>
+
+namespace exchange {
+
+ReplayFeed::ReplayFeed(const std::string& log_dir, SeqNum from) : reader_(log_dir, from), config_digest_(reader_.config_digest()) {}
+
+ReplayFeed::~ReplayFeed() { pause(); }
+
+bool ReplayFeed::read(FeedBatch& batch) {
+  batch.first_seq_num = reader_.next_seq_num();
+  const std::size_t count = reader_.next(records_);
+  batch.commands.clear();
+  batch.rests.clear();
+  for (const LogRecord& record : std::span(records_).first(count)) {
+    batch.commands.push_back(record.command);
+    batch.rests.push_back({record.epoch, record.crc});
+  }
+  return count != 0;
+}
+
+bool ReplayFeed::next(FeedBatch& batch) {
+  if (take_ready(batch)) {
+    return true;
+  }
+  pause();
+  if (read(batch)) {
+    return true;
+  }
+  if (reader_.stop() != LogReader::Stop::end && reader_.stop() != LogReader::Stop::unfinished) {
+    throw LogError(reader_.stop_text());
+  }
+  try {
+    reader_.check_tail();
+  } catch (const LogError&) {
+    if (!read(batch)) {
+      throw;
+    }
+    return true;  // the log has grown between the two looks
+  }
+  return false;
+}
+
+bool ReplayFeed::take_ready(FeedBatch& batch) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return ready_ != 0 || ended_ || !thread_.joinable(); });
+  if (ready_ == 0) {
+    return false;
+  }
+  std::swap(batch, slots_[first_]);
+  first_ = (first_ + 1) % kSlots;
+  --ready_;
+  changed_.notify_all();
+  return true;
+}
+
+void ReplayFeed::read_ahead() {
+  if (thread_.joinable()) {
+    return;
+  }
+  stop_ = false;
+  ended_ = false;
+  try {
+    thread_ = std::thread([this] { read_until_told(); });
+  } catch (const std::system_error&) {
+    return;  // no thread to be had: it goes on without
+  }
+}
+
+void ReplayFeed::pause() noexcept {
+  if (!thread_.joinable()) {
+    return;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+    changed_.notify_all();
+  }
+  thread_.join();
+}
+
+// Whatever ends it, an exception too, is met again by next(), which reads on without the thread.
+void ReplayFeed::read_until_told() noexcept {
+  FeedBatch batch;
+  bool found = true;
+  while (found) {
+    try {
+      found = read(batch);
+    } catch (...) {
+      found = false;
+    }
+    std::unique_lock lock(mutex_);
+    if (found) {
+      changed_.wait(lock, [this] { return stop_ || ready_ < kSlots - 1; });
+      std::swap(slots_[(first_ + ready_) % kSlots], batch);
+      ++ready_;
+      found = !stop_;
+    } else {
+      ended_ = true;
+    }
+    changed_.notify_all();
+  }
+}
+
+}  // namespace exchange

@@ -1,0 +1,317 @@
+// The state as bytes, and back: little-endian words, in the order written here. What can be computed from the rest
+// (level sums, open quantities, bands, indexes) is not stored but built again, and the state hash proves it.
+#include <array>
+#include <stdexcept>
+#include <string>
+
+#include "exchange/bytes.hpp"
+#include "state.hpp"
+
+namespace exchange {
+
+namespace {
+
+constexpr std::uint64_t kVersion = 2;
+constexpr std::size_t kPiece = std::size_t{1} << 16U;
+
+class Saver {
+ public:
+  explicit Saver(const std::function<void(std::span<const std::uint8_t>)>& put) : put_(put) { buffer_.reserve(kPiece + 64); }
+  template <std::integral T>
+  void word(T value) {
+    const std::size_t at = buffer_.size();
+    buffer_.resize(at + sizeof(T));
+    store_le(buffer_.data() + at, value);
+    if (buffer_.size() >= kPiece) {
+      flush();
+    }
+  }
+  void text(std::string_view value) {
+    word(static_cast<std::uint8_t>(value.size()));
+    buffer_.insert(buffer_.end(), value.begin(), value.end());
+  }
+  void flush() {
+    put_(buffer_);
+    buffer_.clear();
+  }
+
+ private:
+  const std::function<void(std::span<const std::uint8_t>)>& put_;
+  std::vector<std::uint8_t> buffer_;
+};
+
+[[noreturn]] void bad(const char* what) { throw std::runtime_error(std::string("the saved state is not sound: ") + what); }
+
+void need(bool holds, const char* what) {
+  if (!holds) {
+    bad(what);
+  }
+}
+
+class Loader {
+ public:
+  explicit Loader(const std::function<std::size_t(std::span<std::uint8_t>)>& get) : get_(get), buffer_(kPiece) {}
+  template <std::integral T>
+  T word() {
+    if (end_ - at_ < sizeof(T)) {
+      fill();
+    }
+    at_ += sizeof(T);
+    return load_le<T>(buffer_.data() + at_ - sizeof(T));
+  }
+  template <std::integral T>
+  T between(T low, T high, const char* what) {
+    const T value = word<T>();
+    need(value >= low && value <= high, what);
+    return value;
+  }
+  std::string_view text() {
+    const std::size_t size = between<std::uint8_t>(0, kMaxClOrdIdLength, "a cl_ord_id is too long");
+    if (end_ - at_ < size) {
+      fill(size);
+    }
+    at_ += size;
+    return {reinterpret_cast<const char*>(buffer_.data() + at_ - size), size};
+  }
+  void finish() {
+    std::array<std::uint8_t, 1> more{};
+    need(at_ == end_ && get_(more) == 0, "something follows its end");
+  }
+
+ private:
+  void fill(std::size_t wanted = 8) {
+    std::copy(buffer_.begin() + static_cast<std::ptrdiff_t>(at_), buffer_.begin() + static_cast<std::ptrdiff_t>(end_), buffer_.begin());
+    end_ -= at_;
+    at_ = 0;
+    while (end_ < wanted) {
+      const std::size_t got = get_(std::span(buffer_).subspan(end_));
+      need(got != 0 && got <= buffer_.size() - end_, "it ends too early");
+      end_ += got;
+    }
+  }
+
+  const std::function<std::size_t(std::span<std::uint8_t>)>& get_;
+  std::vector<std::uint8_t> buffer_;
+  std::size_t at_ = 0;
+  std::size_t end_ = 0;
+};
+
+void save_order(Saver& to, const Order& order) {
+  to.word(order.id);
+  to.word(order.firm);
+  to.word(static_cast<std::uint8_t>(order.side));
+  to.word(static_cast<std::uint8_t>(order.type));
+  to.word(static_cast<std::uint8_t>(order.tif));
+  to.word(static_cast<std::uint8_t>(order.untriggered ? 1 : 0));
+  to.word(order.price);
+  to.word(order.stop);
+  to.word(order.leaves);
+  to.word(order.cum);
+  to.word(order.cum_notional);
+}
+
+Order load_order(Loader& from) {
+  Order order{};
+  order.id = from.word<OrderId>();
+  order.firm = from.word<std::uint16_t>();
+  order.side = static_cast<Side>(from.between<std::uint8_t>(1, 2, "a side"));
+  order.type = static_cast<OrdType>(from.between<std::uint8_t>(2, 4, "an order type"));
+  order.tif = static_cast<TimeInForce>(from.between<std::uint8_t>(0, 1, "a time in force"));
+  order.untriggered = from.between<std::uint8_t>(0, 1, "a flag") == 1;
+  constexpr auto kMax = static_cast<std::int32_t>(kMaxPriceTicks);
+  order.price = from.between<std::int32_t>(0, kMax, "a price");
+  order.stop = from.between<std::int32_t>(0, kMax, "a stop price");
+  order.leaves = from.between<std::int32_t>(1, kMax, "a quantity");
+  order.cum = from.between<std::int32_t>(0, kMax, "a filled quantity");
+  order.cum_notional = from.word<std::int64_t>();
+  const bool stop = order.type != OrdType::limit;
+  need((order.price != 0) == (order.type != OrdType::stop), "an order's price does not fit its type");
+  need((order.stop != 0) == stop && (!order.untriggered || stop) && (order.untriggered || order.type != OrdType::stop),
+       "an order's stop price does not fit its type");
+  return order;
+}
+
+void save_instrument(Saver& to, const State& state, const Instrument& in) {
+  to.word(static_cast<std::uint8_t>(in.state));
+  to.word(static_cast<std::uint8_t>(in.timer));
+  to.word(in.reference);
+  to.word(in.last_px);
+  to.word(in.last_qty);
+  to.word(state.details[state.index_of(in)].deadline);
+  std::uint32_t count = 0;
+  state.each_slot(in, [&count](OrderSlot) { ++count; });
+  to.word(count);
+  state.each_slot(in, [&](OrderSlot slot) { save_order(to, state.slab[slot]); });
+}
+
+void load_instrument(Loader& from, State& state, Instrument& in) {
+  constexpr auto kMax = static_cast<std::int32_t>(kMaxPriceTicks);
+  in.state = static_cast<SessionState>(from.between<std::uint8_t>(0, 5, "a session state"));
+  const auto timer = static_cast<TimerKind>(from.between<std::uint8_t>(0, 2, "a timer"));
+  state.set_reference(in, from.between<std::int32_t>(0, kMax, "a reference price"));
+  in.last_px = from.between<std::int32_t>(0, kMax, "a last price");
+  in.last_qty = from.between<std::int32_t>(0, kMax, "a last quantity");
+  const auto deadline = from.word<TimeNs>();
+  if (timer != TimerKind::none) {
+    state.set_timer(in, timer, deadline);
+  }
+  const auto count = from.word<std::uint32_t>();
+  for (std::uint32_t i = 0; i < count; ++i) {
+    need(!state.slab.full(), "more orders than the configuration allows");
+    Order order = load_order(from);
+    order.instrument = state.index_of(in);
+    const std::uint64_t number = order.id == 0 ? 0 : state.count_of(order.id);
+    need(number != 0 && state.owned[number].slot == kNoSlot, "an order id is unknown or appears twice");
+    need(state.firms[order.firm].used, "an order of a firm that is not known");
+    order.cell = state.make_cell(order.firm, order.instrument);
+    const OrderSlot slot = state.slab.insert(order);
+    state.owned[number] = {slot, std::uint32_t{order.firm} + 1};
+    if (order.untriggered) {
+      state.enter_stop(state.slab[slot], slot);
+    } else {
+      const Order placed = order;
+      state.rest(in, placed, slot);
+    }
+  }
+}
+
+void save_firms(Saver& to, const State& state) {
+  to.word(static_cast<std::uint32_t>(state.known_firms.size()));
+  for (const FirmId firm : state.known_firms) {
+    const FirmRow& row = state.firms[firm];
+    to.word(firm);
+    for (const std::int64_t value : {row.max_order_qty, row.position_limit, row.rate, row.burst, row.tokens, row.last}) {
+      to.word(value);
+    }
+    to.word(static_cast<std::uint8_t>(row.stp));
+    to.word(static_cast<std::uint8_t>(row.killed ? 1 : 0));
+  }
+}
+
+void load_firms(Loader& from, State& state) {
+  const auto count = from.between<std::uint32_t>(0, kMaxFirmId + 1, "the number of firms");
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const auto firm = from.between<FirmId>(0, kMaxFirmId, "a firm");
+    need(!state.firms[firm].used, "a firm appears twice");
+    FirmRow& row = state.firm_row(firm);
+    row.max_order_qty = from.between<Qty>(0, kMaxOrderQty, "a limit");
+    row.position_limit = from.between<Qty>(0, 1'000'000'000'000'000, "a limit");
+    row.rate = from.between<std::int64_t>(0, 10'000'000, "a rate");
+    row.burst = from.between<std::int64_t>(row.rate > 0 ? 1 : 0, 10'000'000, "a burst");
+    row.tokens = from.between<std::int64_t>(0, row.burst * kToken, "a bucket");
+    row.last = from.word<TimeNs>();
+    set_fill_time(row);
+    row.stp = static_cast<StpMode>(from.between<std::uint8_t>(0, 3, "a self-trade mode"));
+    row.killed = from.between<std::uint8_t>(0, 1, "a flag") == 1;
+  }
+}
+
+void save_cells(Saver& to, const State& state) {
+  to.word(state.cell_count);
+  state.each_cell([&](FirmId firm, InstrumentId instrument, const PositionCell& cell) {
+    to.word(firm);
+    to.word(instrument);
+    for (const std::int64_t value : {cell.net, cell.bought, cell.sold, cell.cash, cell.maker_qty, cell.taker_qty}) {
+      to.word(value);
+    }
+  });
+}
+
+void load_cells(Loader& from, State& state) {
+  const auto count = from.word<std::uint32_t>();
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const auto firm = from.between<FirmId>(0, kMaxFirmId, "a firm");
+    const auto instrument = from.between<InstrumentId>(0, static_cast<InstrumentId>(state.instruments.size() - 1), "an instrument");
+    need(state.firms[firm].used, "a position of a firm that is not known");
+    PositionCell& cell = state.cells[state.make_cell(firm, instrument)];
+    for (std::int64_t* const value : {&cell.net, &cell.bought, &cell.sold, &cell.cash, &cell.maker_qty, &cell.taker_qty}) {
+      *value = from.word<std::int64_t>();
+    }
+  }
+}
+
+// Owners of the day's orders (done ones too: whoever asks for another firm's order must be told so), then client ids.
+void save_ids(Saver& to, const State& state) {
+  to.word(state.first_kept);
+  for (std::uint64_t count = state.first_kept; count <= state.accepted_count; ++count) {
+    to.word(state.owned[count].firm_plus_1);
+  }
+  to.word(state.cl_ord_ids.count());
+  for (std::uint32_t number = 1; number <= state.cl_ord_ids.count(); ++number) {
+    const ClOrdIds::Entry& entry = state.cl_ord_ids.entry(number);
+    to.word(entry.order_id);
+    to.text(entry.view());
+  }
+}
+
+void load_ids(Loader& from, State& state) {
+  state.first_kept = from.between<std::uint64_t>(1, state.accepted_count + 1, "the first order kept");
+  for (std::uint64_t count = state.first_kept; count <= state.accepted_count; ++count) {
+    state.owned.reach(count + 1);
+    state.owned[count].firm_plus_1 = from.between<std::uint32_t>(0, kMaxFirmId + 1, "an owner");
+  }
+  const auto entries = from.word<std::uint32_t>();
+  for (std::uint32_t i = 0; i < entries; ++i) {
+    const auto id = from.word<OrderId>();
+    const auto parsed = ClOrdId::parse(from.text());
+    const std::uint64_t count = id == 0 ? 0 : state.count_of(id);
+    need(parsed && !parsed->empty() && count >= state.first_kept && state.owned[count].firm_plus_1 != 0, "a cl_ord_id");
+    const FirmId firm = state.owned[count].firm_plus_1 - 1;
+    need(state.cl_ord_ids.find(firm, *parsed) == 0, "a cl_ord_id appears twice");
+    const std::uint32_t number = state.cl_ord_ids.insert(firm, *parsed, id);
+    state.pending_cl_ord_ids.emplace_back(count, number);
+  }
+}
+
+void tie_cl_ord_ids(State& state) {
+  for (const auto& [count, number] : state.pending_cl_ord_ids) {
+    if (const OrderSlot slot = state.owned[count].slot; slot != kNoSlot) {
+      state.slab[slot].cl_ord_id = number;
+    }
+  }
+  state.pending_cl_ord_ids = {};
+}
+
+}  // namespace
+
+void Engine::save(const std::function<void(std::span<const std::uint8_t>)>& put) const {
+  const State& state = *state_;
+  Saver to(put);
+  for (const std::uint64_t value :
+       {kVersion, state.digest, state.seq_num, state.accepted_count, state.trade_count, state.exec_id, static_cast<std::uint64_t>(state.now),
+        static_cast<std::uint64_t>(state.last_tick), state.accepted.value()}) {
+    to.word(value);
+  }
+  save_firms(to, state);
+  save_ids(to, state);
+  for (const Instrument& in : state.instruments) {
+    save_instrument(to, state, in);
+  }
+  save_cells(to, state);
+  to.flush();
+}
+
+void Engine::load(const std::function<std::size_t(std::span<std::uint8_t>)>& get) {
+  State& state = *state_;
+  need(state.seq_num == 0, "the engine has seen commands already");
+  Loader from(get);
+  need(from.word<std::uint64_t>() == kVersion, "it has another format");
+  need(from.word<std::uint64_t>() == state.digest, "it was made under another configuration");
+  state.seq_num = from.word<SeqNum>();
+  state.accepted_count = from.between<std::uint64_t>(0, state.seq_num, "more orders than commands");
+  state.trade_count = from.word<std::uint64_t>();
+  state.exec_id = from.word<ExecId>();
+  state.now = from.word<TimeNs>();
+  state.last_tick = from.word<TimeNs>();
+  state.accepted = Digest(from.word<std::uint64_t>());
+  load_firms(from, state);
+  load_ids(from, state);
+  for (Instrument& in : state.instruments) {
+    load_instrument(from, state, in);
+  }
+  load_cells(from, state);
+  from.finish();
+  tie_cl_ord_ids(state);
+}
+
+}  // namespace exchange

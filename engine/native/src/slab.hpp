@@ -1,0 +1,67 @@
+// All live orders of an engine by 32-bit slot, and the slots given back.
+#pragma once
+
+#include <cstdint>
+
+#include "exchange/types.hpp"
+#include "ladder.hpp"
+#include "memory.hpp"
+
+namespace exchange {
+
+// One live order: a cache line, linked to its neighbours in its level's queue. order_qty is cum + leaves.
+struct Order {
+  OrderId id;
+  OrderSlot next;
+  OrderSlot prev;
+  std::int32_t price;  // 0: a stop, which has none
+  std::int32_t stop;   // 0: no stop
+  std::int32_t leaves;
+  std::int32_t cum;
+  std::int64_t cum_notional;
+  InstrumentId instrument;
+  std::uint32_t cell;         // the position of its firm in its instrument
+  std::uint32_t cl_ord_id;    // its entry in ClOrdIds, 0: none
+  std::uint16_t firm;
+  Side side;
+  OrdType type;
+  TimeInForce tif;
+  bool untriggered;  // in the stop list, not in the book
+};
+static_assert(sizeof(Order) == 64);
+
+class Slab {
+ public:
+  explicit Slab(std::uint32_t capacity) : orders_(std::size_t{capacity} + 1), capacity_(capacity) {}
+  [[nodiscard]] bool full() const noexcept { return live_ >= capacity_; }
+  [[nodiscard]] std::uint32_t live() const noexcept { return live_; }
+  [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_; }
+  [[nodiscard]] Order& operator[](OrderSlot slot) noexcept { return orders_[slot]; }
+  [[nodiscard]] const Order& operator[](OrderSlot slot) const noexcept { return orders_[slot]; }
+  // The slab must not be full.
+  OrderSlot insert(const Order& order) noexcept {
+    OrderSlot slot = free_;
+    if (slot != kNoSlot) {
+      free_ = orders_[slot].next;
+    } else {
+      slot = fresh_++;
+    }
+    orders_[slot] = order;
+    ++live_;
+    return slot;
+  }
+  void erase(OrderSlot slot) noexcept {
+    orders_[slot].next = free_;
+    free_ = slot;
+    --live_;
+  }
+
+ private:
+  FlatArray<Order> orders_;
+  OrderSlot free_ = kNoSlot;
+  OrderSlot fresh_ = 1;  // slot 0 means "none"
+  std::uint32_t capacity_;
+  std::uint32_t live_ = 0;
+};
+
+}  // namespace exchange

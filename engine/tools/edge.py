@@ -1,0 +1,178 @@
+"""From what a person types to replayers: the log's folders, its instruments, errors in words, progress on stderr."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine import _core
+from engine.config import VenueError, load_instruments
+from engine.instruments import instruments_digest, partition_config
+from engine.tools.text import number_text
+from engine.tools.when import moment_text
+from engine.types import Command, EngineConfig, Instrument, Report
+
+PARTITION_FOLDER = re.compile(r"partition-(\d+)")
+PROGRESS_RECORDS = 5_000_000
+"""Between two lines of progress: about a second of replay."""
+NO_LIMIT = (1 << 63) - 1
+EXIT_LOG = 1
+EXIT_DIFFERENT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """One partition's log folder, and what its engine was told before its first command."""
+
+    number: int
+    folder: Path
+    config: EngineConfig
+    digest: int
+
+    def replayer(self) -> _core.Replayer:
+        """Before the first record. Raises VenueError."""
+        with log_errors(self.folder):
+            return _core.Replayer(str(self.folder), self.config.as_tuple(), self.digest)
+
+
+@dataclass(frozen=True, slots=True)
+class VenueLog:
+    """A log folder with the instruments that it was written under."""
+
+    log_dir: Path
+    instruments: tuple[Instrument, ...]
+    partitions: tuple[Partition, ...]
+
+    def instrument(self, symbol: str) -> Instrument:
+        """Raises VenueError when the file does not list it."""
+        for instrument in self.instruments:
+            if instrument.symbol == symbol:
+                return instrument
+        known = ", ".join(one.symbol for one in self.instruments[:8]) + (", ..." if len(self.instruments) > 8 else "")
+        raise VenueError(f"--instrument: {symbol!r} is not listed", hint=f"the instruments file has {known}")
+
+    def of_order(self, order_id: int) -> Partition:
+        """Order ids are dealt out to the partitions in turn."""
+        return self.partitions[(order_id - 1) % len(self.partitions)]
+
+    def of_instrument(self, instrument: Instrument) -> Partition:
+        """Instruments too."""
+        return self.partitions[instrument.instrument_id % len(self.partitions)]
+
+
+def open_log(log_dir: Path, instruments_path: Path, partitions: int | None = None) -> VenueLog:
+    """Reads settings and folder names only. Raises VenueError naming option and folder."""
+    instruments = load_instruments(instruments_path)
+    folders = partition_folders(log_dir, partitions)
+    made = tuple(_partition(instruments, number, folder, len(folders)) for number, folder in enumerate(folders))
+    return VenueLog(log_dir, instruments, made)
+
+
+def _partition(instruments: tuple[Instrument, ...], number: int, folder: Path, count: int) -> Partition:
+    config = partition_config(instruments, partitions=count, partition=number)
+    return Partition(number, folder, config, _core.log_config_digest(config.as_tuple(), instruments_digest(instruments)))
+
+
+def last_seq_nums(log: VenueLog) -> list[int]:
+    """Where each partition's log ends now. Raises VenueError."""
+    ends = []
+    for partition in log.partitions:
+        replayer = partition.replayer()
+        with log_errors(partition.folder):
+            last = replayer.last_place()
+            ends.append(last[0] if last else 0)
+    return ends
+
+
+def partition_folders(log_dir: Path, partitions: int | None = None) -> tuple[Path, ...]:
+    """DIR/partition-00, ... when there are such folders, else DIR itself. Raises VenueError when one is missing."""
+    if not log_dir.is_dir():
+        raise VenueError(f"--log-dir: there is no folder {log_dir}", hint="it is the folder that `exchange core --log-dir` was given")
+    found = sorted(
+        (int(match[1]), path) for path in log_dir.iterdir() if path.is_dir() and (match := PARTITION_FOLDER.fullmatch(path.name))
+    )
+    numbers = [number for number, _ in found]
+    count = partitions or len(found) or 1
+    if count == 1 and not found:
+        return (log_dir,)
+    if numbers != list(range(count)):
+        has = ", ".join(path.name for _, path in found) or "no partition folder"
+        raise VenueError(f"{log_dir}: expected partition-00 to partition-{count - 1:02d}, found {has}",
+                         hint="give --log-dir the whole folder of the core, and --partitions the core's number or nothing")  # fmt: skip
+    return tuple(path for _, path in found)
+
+
+@contextmanager
+def log_errors(where: Path) -> Iterator[None]:
+    """The native side's complaints as a user's errors; they name segment or file themselves."""
+    try:
+        yield
+    except _core.LogError as error:
+        raise VenueError(f"the log cannot be read: {error}", hint=f"`exchange log verify --log-dir {where}` looks at all of it",
+                         exit_code=EXIT_LOG) from None  # fmt: skip
+    except _core.SnapshotError as error:
+        raise VenueError(
+            f"the snapshot cannot be used: {error}", hint="the log itself is not touched by this", exit_code=EXIT_LOG
+        ) from None
+    except ValueError as error:
+        raise VenueError(f"bad setting: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which reports a run keeps; nothing: none, and then it runs at full speed."""
+
+    everything: bool = False
+    order_id: int = 0
+    exec_types: frozenset[int] = frozenset()
+    command_kinds: frozenset[int] = frozenset()
+
+
+Kept = tuple[Report, Command]
+"""A report, and the command under whose seq_num it came (its ts_ns is the time of both)."""
+
+
+def run_to(replayer: _core.Replayer, *, seq_num: int = NO_LIMIT, ts_ns: int = NO_LIMIT, wanted: Wanted | None = None) -> Iterator[Kept]:
+    """Applies the log up to the limits or its end, and hands out the kept reports as it goes. Says on stderr how far it is."""
+    wanted = wanted or Wanted()
+    applied, more = 0, True
+    while more:
+        done, _, more = replayer.run(
+            seq_num=seq_num,
+            ts_ns=ts_ns,
+            records=PROGRESS_RECORDS,
+            everything=wanted.everything,
+            order_id=wanted.order_id,
+            exec_types=_bits(wanted.exec_types),
+            command_kinds=_bits(wanted.command_kinds),
+        )
+        applied += done
+        yield from ((Report._make(report), Command(*command)) for report, command in replayer.take_kept())
+        if applied // PROGRESS_RECORDS > (applied - done) // PROGRESS_RECORDS:
+            place = replayer.place()
+            note(f"replayed {number_text(applied)} commands, at {moment_text(place[2])}")
+
+
+def run_through(replayer: _core.Replayer, *, seq_num: int = NO_LIMIT, ts_ns: int = NO_LIMIT) -> None:
+    """The same, for who wants the state only."""
+    for _ in run_to(replayer, seq_num=seq_num, ts_ns=ts_ns):
+        pass
+
+
+def _bits(values: frozenset[int]) -> int:
+    return sum(1 << value for value in values)
+
+
+def note(text: str) -> None:
+    """For the person who waits: stdout holds data only."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def warn(warnings: Sequence[str]) -> None:
+    """What was passed over."""
+    for warning in warnings:
+        note(f"warning: {warning}")
