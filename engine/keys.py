@@ -22,6 +22,7 @@ from pathlib import Path
 import yaml
 
 from engine.config import VenueError, brief, read_text, read_yaml
+from engine.types import MAX_FIRM_ID
 
 MAX_KEYS = 1000
 MAX_RATE_PER_S = 1_000_000
@@ -175,7 +176,7 @@ def _entry(row: object, where: str) -> KeyEntry:
         raise VenueError(f"{where}: sha256: expected 64 hex digits in lower case, the SHA-256 of the token")
     return KeyEntry(
         id=row["id"],
-        firm=_number(row, "firm", 1, 2**32 - 1, where),
+        firm=_number(row, "firm", 1, MAX_FIRM_ID, where),
         sha256=row["sha256"],
         permissions=_permissions(row["permissions"], where),
         rate_per_s=_number(row, "rate_per_s", 1, MAX_RATE_PER_S, where),

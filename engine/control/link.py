@@ -76,7 +76,7 @@ class ControlLink:
         assert self._socket is not None
         try:
             self._socket.sendall(_core.encode_hello(NAME, 0, self._target.link_key))
-            frame = self._frame()
+            frame = self._frame(self._clock() + self._target.timeout_s)
         except ConnectionError as error:
             hint = "give the link key that the core was started with: --link-key FILE"
             raise VenueError(f"the core at {where} closed the link: it may have another link key", hint, UNAVAILABLE) from error
@@ -97,30 +97,36 @@ class ControlLink:
         assert self._socket is not None, "send() inside of `with`"
         request_id = self._next_id
         self._next_id += 1
+        end_s = self._clock() + self._target.timeout_s
         try:
             self._socket.sendall(_encode(request_id, request))
             while True:
-                frame = self._frame()
+                frame = self._frame(end_s)
                 if frame[0] == "reply" and frame[1] == request_id:
                     break
         except (OSError, _core.LinkError) as error:
             raise VenueError(f"{request.words}: the link broke before the answer came ({error})", _unknown(request), UNAVAILABLE) from error
         return _outcome(request, frame)
 
-    def _frame(self) -> tuple[Any, ...]:
-        """The next frame, within the answer's bound. Raises OSError (TimeoutError, ConnectionError) or LinkError."""
-        assert self._socket is not None
-        end_s = self._clock() + self._target.timeout_s
+    def _frame(self, end_s: float) -> tuple[Any, ...]:
+        """The next frame. Raises OSError (TimeoutError past `end_s`, ConnectionError) or LinkError."""
         while not self._frames:
-            left_s = end_s - self._clock()
-            if left_s <= 0:
-                raise TimeoutError(f"no answer within {self._target.timeout_s:g} s")
-            self._socket.settimeout(left_s)
-            data = self._socket.recv(65536)
-            if not data:
-                raise ConnectionError("the core closed the link")
-            self._frames.extend(self._decoder.feed(data))
+            self._frames.extend(self._decoder.feed(self._received(end_s - self._clock())))
         return self._frames.pop(0)
+
+    def _received(self, left_s: float) -> bytes:
+        assert self._socket is not None
+        late = TimeoutError(f"no answer within {self._target.timeout_s:g} s")
+        if left_s <= 0:
+            raise late
+        self._socket.settimeout(left_s)
+        try:
+            data = self._socket.recv(65536)
+        except TimeoutError:
+            raise late from None
+        if not data:
+            raise ConnectionError("the core closed the link")
+        return data
 
 
 def _encode(request_id: int, request: Request) -> bytes:

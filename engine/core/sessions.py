@@ -8,7 +8,7 @@
       - {at: "09:30", state: continuous}
       - {at: "16:00", state: closed}
 
-`at` is local time in quotes: without them YAML reads 09:30 as a number. An event whose local time a day leaves out, because the
+`at` is local time in quotes: without them YAML reads 16:00 as a number. An event whose local time a day leaves out, because the
 clock jumps over it, happens as late as it would have by the clock before the jump; of a time that comes twice the first one counts.
 """
 

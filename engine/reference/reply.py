@@ -14,9 +14,8 @@ def make_reply(command: Command, reports: Sequence[Report]) -> Reply:
     they met the same order; what the command's order did as a resting one afterwards (a stop that it set off met it) is."""
     last = reports[-1]
     if last.reason == RejectReason.BAD_COMMAND or command.kind not in ORDER_COMMANDS:
-        if last.exec_type == ExecType.CONTROL:
-            return Reply(0, last.seq_num, 0, *_state(last), last.value, 0, 0)
-        return Reply(0, last.seq_num, 0, *_state(last), 0, 0, 0, (), last.value, last.limit)
+        counted = last.value if last.exec_type == ExecType.CONTROL else 0
+        return Reply(0, last.seq_num, 0, *_state(last), counted, 0, 0, (), last.value, last.limit)
     start = _start(command, reports)
     order_id = reports[start].order_id
     own = [report for report in reports[start:] if report.order_id == order_id]

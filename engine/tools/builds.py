@@ -94,6 +94,8 @@ class Lines:
         self._process.kill()
         self._process.wait()
         self._thread.join()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Raises VenueError when the build fails, hangs, or says what is no JSON."""

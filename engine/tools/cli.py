@@ -51,7 +51,8 @@ def replay(
     from engine.tools.edge import open_log
 
     as_json = _as_json(output)
-    asked = [name for name, wanted in (("--at", at), ("--seq-num", seq_num), ("--trace", trace), ("--verify", verify)) if wanted]
+    questions = {"--at": at is not None, "--seq-num": seq_num is not None, "--trace": trace is not None, "--verify": verify}
+    asked = [name for name, wanted in questions.items() if wanted]
     if len(asked) != 1:
         given = " and ".join(asked) or "nothing of the kind"
         raise VenueError(f"replay: expected one of --at, --seq-num, --trace and --verify, got {given}", hint="see exchange replay --help")

@@ -12,6 +12,7 @@ from pathlib import Path
 from engine.config import VenueError, default_instruments_path
 from engine.conventions import TEST_SYMBOL
 from engine.keys import MAX_KEYS, keys_lock, load_keys, new_key, save_keys
+from engine.types import MAX_FIRM_ID
 from ops import render
 from ops.conventions import Pool
 from ops.errors import Refused, Unavailable
@@ -22,7 +23,7 @@ from ops.venue.model import Layout, Tools, Venue
 
 DEMO_KEY_ID, DEMO_FIRM, DEMO_RATE_PER_S = "demo", 1, 100_000
 """The demo key may load the venue as far as the machine goes; real keys get the default rate."""
-PROBE_KEY_ID, PROBE_FIRM, PROBE_RATE_PER_S = "probe", 2**32 - 1, 50
+PROBE_KEY_ID, PROBE_FIRM, PROBE_RATE_PER_S = "probe", MAX_FIRM_ID, 50
 """The desk probe's: a firm of its own, the last there can be, so that no member's orders are within its reach."""
 TEST_INSTRUMENT = f"""# Nobody's business: the desk probe's orders rest in this book only.
 - {{symbol: {TEST_SYMBOL}, tick_size: "0.01", max_quantity: 1000000}}

@@ -31,6 +31,7 @@ class StandIn:
         return f"127.0.0.1:{self.port}"
 
     def close(self):
+        self._listener.shutdown(socket.SHUT_RDWR)  # wakes the accept; close() alone does not
         self._listener.close()
         self._thread.join(10)
 

@@ -8,8 +8,9 @@ import struct
 import pytest
 
 from engine import _core
-from engine.reference import ReferenceEngine
-from engine.types import OrdStatus, RejectReason, Side
+from engine.types import Command, EngineConfig, InstrumentRules, OrdStatus, RejectReason, Side
+from tests.engine.core_process import core_config
+from tests.engine.engines import make_engine
 
 HEADER, RECORD = 4096, 128
 SEQ_NUM, BATCH_FIRST, EPOCH = 16, 24, 8
@@ -17,9 +18,9 @@ SEGMENT = 16
 """Records per segment in these tests."""
 
 
-def recover(log_dir, *, max_qty=(1_000_000,), epoch=1, segment_records=SEGMENT):
+def recover(log_dir, *, epoch=1, segment_records=SEGMENT, config=None, **options):
     """(report, state hash) of a log; releases it again."""
-    core = _core.Core(log_dir=str(log_dir), instrument_max_qty=max_qty, epoch=epoch, segment_records=segment_records)
+    core = _core.Core(config=config or core_config(), log_dir=str(log_dir), epoch=epoch, segment_records=segment_records, **options)
     return core.recover(), core.stats()["state_hash"]
 
 
@@ -31,6 +32,16 @@ def refusal(log_dir, **options):
 
 def contents(log_dir):
     return {path.name: path.read_bytes() for path in sorted(log_dir.glob("*.log"))}
+
+
+def records_of(log_dir, from_seq_num=1):
+    """Every record, as LogReader's tuples."""
+    return _core.LogReader(str(log_dir), from_seq_num).next_batch(1000)
+
+
+def command_of(record):
+    _, _, _, ts_ns, kind, side, ord_type, tif, stp, state, firm, instrument, price, qty, stop_price, order_id, cl_ord_id, _ = record
+    return Command(kind, side, ord_type, tif, stp, state, firm, instrument, price, qty, stop_price, order_id, ts_ns, cl_ord_id)
 
 
 @pytest.fixture
@@ -89,24 +100,15 @@ def test_replay_rebuilds_the_live_state(written):
 
 def test_the_reference_engine_replays_the_log_to_the_same_state(written):
     log_dir, live_hash = written
-    engine = ReferenceEngine([1_000_000])
-    for seq_num in range(1, 41):
-        record = Place(log_dir, seq_num).read()
-        kind, side, ord_type, tif = record[4:8]
-        ts_ns, firm, instrument, price, qty, order_id, length = struct.unpack_from("<qIIqqQB", record, 32)
-        if kind == 1:
-            cl_ord_id = record[73 : 73 + length].decode()
-            engine.new_order(firm, instrument, side, ord_type, tif, price, qty, cl_ord_id, ts_ns)
-        elif kind == 2:
-            engine.cancel(firm, order_id, ts_ns)
-        else:
-            engine.reduce(firm, order_id, qty, ts_ns)
-    assert engine.state_hash() == live_hash
+    engine = make_engine("reference", EngineConfig((InstrumentRules(max_qty=1_000_000),)))
+    for record in records_of(log_dir):
+        engine.apply(command_of(record))
+    assert (engine.last_seq_num(), engine.state_hash()) == (40, live_hash)
 
 
 def test_times_in_the_log_never_go_back(written):
-    log_dir, _ = written
-    times = [struct.unpack_from("<q", Place(log_dir, seq_num).read(), 32)[0] for seq_num in range(1, 41)]
+    times = [record[3] for record in records_of(written[0])]
+    assert len(times) == 40
     assert times == sorted(times)
 
 
@@ -174,17 +176,18 @@ def test_damage_before_the_last_batch_is_refused_and_named(written, seq_num, dam
     before = contents(log_dir)
     message = refusal(log_dir)
     assert f"{place.path.name}: offset {place.offset}: " in message
-    assert "Restore the log directory" in message
+    assert f"exchange log verify --log-dir {log_dir}" in message
+    assert f"exchange log repair --log-dir {log_dir} --dry-run" in message
     assert contents(log_dir) == before
 
 
 def test_garbage_far_behind_the_end_cannot_be_a_torn_batch(tmp_path):
     log_dir = tmp_path / "log"
-    recover(log_dir, segment_records=4096)
+    recover(log_dir, segment_records=5000)
     with (log_dir / "00000001.log").open("r+b") as file:
-        file.seek(HEADER + 1024 * RECORD)
+        file.seek(HEADER + 4096 * RECORD)
         file.write(b"garbage")
-    assert "00000001.log: offset 4096: " in refusal(log_dir, segment_records=4096)
+    assert "00000001.log: offset 4096: " in refusal(log_dir, segment_records=5000)
 
 
 def test_a_gap_in_the_seq_nums_is_refused(written):
@@ -252,19 +255,26 @@ def test_a_damaged_header_is_refused(written):
     recover(log_dir)
 
 
-@pytest.mark.parametrize("max_qty", [(1_000_001,), (1_000_000, 5), ()])
-def test_another_instrument_configuration_is_refused(written, max_qty):
+@pytest.mark.parametrize("config", [core_config(max_qty=1_000_001), core_config(instruments=2), core_config(luld_bps=5)])
+def test_another_instrument_configuration_is_refused(written, config):
     log_dir, _ = written
-    assert "another instrument configuration" in refusal(log_dir, max_qty=max_qty)
+    assert "another instrument configuration" in refusal(log_dir, config=config)
 
 
 def test_another_instruments_digest_is_refused_and_the_refusal_says_what_to_do(tmp_path):
-    settings = {"log_dir": str(tmp_path), "instrument_max_qty": [1]}
-    _core.Core(**settings, instruments_digest=7).recover()
+    recover(tmp_path, instruments_digest=7)
     for digest in (0, 8, 2**63 + 7):
         with pytest.raises(_core.LogError, match=r"fixed for the life of a log.*new log folder"):
-            _core.Core(**settings, instruments_digest=digest).recover()
-    _core.Core(**settings, instruments_digest=7).recover()
+            recover(tmp_path, instruments_digest=digest)
+    recover(tmp_path, instruments_digest=7)
+
+
+def test_a_segment_of_format_version_1_is_refused(written):
+    log_dir, _ = written
+    with (log_dir / "00000001.log").open("r+b") as file:
+        file.seek(8)
+        file.write(struct.pack("<I", 1))
+    assert "00000001.log: offset 8: the segment has format version 1, this program reads version 2" in refusal(log_dir)
 
 
 def test_a_half_made_segment_of_a_crash_is_cleared_away(written):
@@ -275,17 +285,19 @@ def test_a_half_made_segment_of_a_crash_is_cleared_away(written):
 
 
 def test_a_log_open_in_one_core_is_refused_to_another(tmp_path):
-    first = _core.Core(log_dir=str(tmp_path), instrument_max_qty=[1])
+    first = _core.Core(config=core_config(), log_dir=str(tmp_path))
     first.recover()
-    assert "another core has this log open" in refusal(tmp_path, max_qty=[1])
+    assert "another core has this log open" in refusal(tmp_path)
+    assert _core.log_verify(str(tmp_path))["in_use"]
     del first
-    recover(tmp_path, max_qty=[1])
+    recover(tmp_path)
+    assert not _core.log_verify(str(tmp_path))["in_use"]
 
 
-@pytest.mark.parametrize("options", [{"epoch": 0}, {"segment_records": 0}, {"ack_policy": "hope"}, {"instrument_max_qty": [0]}])
+@pytest.mark.parametrize("options", [{"epoch": 0}, {"segment_records": 0}, {"ack_policy": "hope"}, {"ack_policy": "replicated"}])
 def test_a_senseless_configuration_is_refused(tmp_path, options):
-    with pytest.raises(ValueError, match=r"epoch|segment_records|ack_policy|max_qty"):
-        _core.Core(**({"log_dir": str(tmp_path), "instrument_max_qty": [1]} | options))
+    with pytest.raises(ValueError, match=r"epoch|segment_records|ack_policy"):
+        _core.Core(**({"config": core_config(), "log_dir": str(tmp_path)} | options))
 
 
 def test_a_log_directory_that_cannot_be_made_is_an_error_of_the_log(tmp_path):
@@ -293,23 +305,22 @@ def test_a_log_directory_that_cannot_be_made_is_an_error_of_the_log(tmp_path):
     assert "cannot be opened" in refusal(tmp_path / "file" / "log")
 
 
-@pytest.mark.parametrize("policy", ["memory", "device"])
 @pytest.mark.parametrize("limit", [HEADER + 5 * RECORD, HEADER + 5 * RECORD + 60], ids=["nothing written", "a part written"])
-def test_a_write_error_refuses_the_command_and_all_later_ones_and_leaves_no_trace(tmp_path, spawn_core, connect, policy, limit):
-    core = spawn_core(tmp_path, policy, 64)
+def test_a_write_error_refuses_the_command_and_all_later_ones_and_leaves_no_trace(tmp_path, spawn_core, connect, limit):
+    core = spawn_core(tmp_path, "device", 64)
     client = connect(core.port)
     accepted = [client.order(Side.BUY, 1 + i, 100) for i in range(5)]
     core.limit_file_size(limit)
     expect_log_unavailable(client)
-    assert client.depth()[3] == [(100, sum(reply.leaves_qty for reply in accepted))]
     core.close()
     report, _ = recover(tmp_path, segment_records=64)
-    assert (report["records"], report["torn_records_cut"]) == (5, 0)
+    assert (report["records"], report["torn_records_cut"]) == (len(accepted), 0)
 
 
-def test_a_disk_too_full_for_the_next_segment_refuses_before_anything_is_written(tmp_path, spawn_core, connect):
+@pytest.mark.parametrize("policy", ["memory", "device"])
+def test_a_disk_too_full_for_the_next_segment_refuses_before_anything_is_written(tmp_path, spawn_core, connect, policy):
     recover(tmp_path, segment_records=8)
-    core = spawn_core(tmp_path, "device", 512)
+    core = spawn_core(tmp_path, policy, 512)
     client = connect(core.port)
     core.limit_file_size(HEADER + 100 * RECORD)
     for _ in range(8):
@@ -317,7 +328,7 @@ def test_a_disk_too_full_for_the_next_segment_refuses_before_anything_is_written
     expect_log_unavailable(client)
     core.close()
     report, _ = recover(tmp_path)
-    assert (report["records"], report["segments"]) == (8, 1)
+    assert (report["records"], report["segments"]) == (8, 2)
 
 
 def expect_log_unavailable(client):
@@ -325,3 +336,83 @@ def expect_log_unavailable(client):
         reply = client.order(Side.SELL, 1, 100, cl_ord_id="again")
         assert (reply.seq_num, reply.order_id, reply.status, reply.reason) == (0, 0, OrdStatus.REJECTED, RejectReason.LOG_UNAVAILABLE)
     assert client.cancel(1).reason is RejectReason.LOG_UNAVAILABLE
+
+
+# ---- The tools, on logs that no core is needed for ----
+
+
+@pytest.fixture
+def plain_log(tmp_path):
+    """30 timer commands, the n-th at time n, in segments of 16."""
+    log_dir = tmp_path / "plain"
+    writer = _core.LogWriter(str(log_dir), 42, 3, SEGMENT)
+    writer.append(Command(6, ts_ns=number).as_tuple() for number in range(1, 31))
+    writer.close()
+    return log_dir
+
+
+def test_a_reader_gives_the_commands_with_epoch_time_and_crc(plain_log):
+    records = records_of(plain_log)
+    assert [record[0] for record in records] == list(range(1, 31))
+    assert {record[1] for record in records} == {3}
+    assert [command_of(record) for record in records] == [Command(6, ts_ns=number) for number in range(1, 31)]
+    for record in records:
+        crc = record[17]
+        assert crc == struct.unpack_from("<I", Place(plain_log, record[0]).read())[0]
+        assert crc == _core.log_record_crc(str(plain_log), record[0])
+
+
+def test_a_reader_says_where_and_why_it_stopped_and_goes_on_when_the_log_does(plain_log):
+    reader = _core.LogReader(str(plain_log), 25)
+    assert [record[0] for record in reader.next_batch(3)] == [25, 26, 27]
+    assert reader.stop == ""
+    assert [record[0] for record in reader.next_batch(100)] == [28, 29, 30]
+    assert (reader.stop, reader.next_seq_num, reader.config_digest) == ("end", 31, 42)
+    assert f"00000002.log: offset {Place(plain_log, 31).offset}: " in reader.stop_text
+    Place(plain_log, 31).write(b"\x5a" * 20)
+    assert reader.next_batch(5) == []
+    assert reader.stop == "unfinished"
+    reader.check_tail()
+    assert _core.log_record_crc(str(plain_log), 31) is None
+
+
+def test_verify_finds_every_problem_and_repair_cuts_from_the_first_one_on(plain_log):
+    for seq_num in (4, 20):
+        Place(plain_log, seq_num).write(b"\xff" * RECORD)
+    before = contents(plain_log)
+    report = _core.log_verify(str(plain_log))
+    assert [(p["kind"], p["seq_num"], p["offset"], p["start_goes_on"]) for p in report["problems"]] == [
+        ("record", 4, Place(plain_log, 4).offset, False),
+        ("record", 20, Place(plain_log, 20).offset, False),
+    ]
+    assert (report["starts"], report["records"], report["last_seq_num"], report["in_use"]) == (False, 28, 3, False)
+    assert [(s["first_record"], s["last_record"], s["last_epoch"], s["last_ts_ns"]) for s in report["segments"][:2]] == [
+        (1, 16, 3, 16),
+        (17, 30, 3, 30),
+    ]
+    plan = _core.log_plan_repair(str(plain_log))
+    assert (plan["needed"], plan["possible"], plan["cut_from"], plan["lost_records"]) == (True, True, 4, 25)
+    assert plan["lost"] == [(5, 19), (21, 30)]
+    assert contents(plain_log) == before
+    with pytest.raises(_core.LogError, match="nothing was changed"):
+        _core.log_repair(str(plain_log), "20261120T101523Z", 5)
+    assert _core.log_repair(str(plain_log), "20261120T101523Z", 4) == plan
+    assert (plain_log / "damaged-20261120T101523Z" / "00000001.log").read_bytes() == before["00000001.log"]
+    assert [record[0] for record in records_of(plain_log)] == [1, 2, 3]
+    assert _core.log_verify(str(plain_log))["problems"] == []
+
+
+def test_a_torn_tail_needs_no_repair(plain_log):
+    Place(plain_log, 30).write(b"\x5a")
+    report = _core.log_verify(str(plain_log))
+    assert [(p["kind"], p["start_goes_on"]) for p in report["problems"]] == [("torn_tail", True)]
+    assert report["starts"]
+    assert not _core.log_plan_repair(str(plain_log))["needed"]
+    with pytest.raises(_core.LogError, match="needs no repair"):
+        _core.log_repair(str(plain_log), "now")
+
+
+def test_a_folder_that_is_not_there_is_an_error_of_the_log(tmp_path):
+    for look in (_core.log_verify, _core.log_plan_repair, _core.LogReader):
+        with pytest.raises(_core.LogError, match="cannot be read"):
+            look(str(tmp_path / "nothing"))

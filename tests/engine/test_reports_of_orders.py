@@ -86,6 +86,17 @@ def test_less_quantity_alone_keeps_the_priority(desk):
     assert desk.live_ids() == [1, 2]
 
 
+@pytest.mark.parametrize("change", [{}, {"qty": 10}, {"price": 100, "qty": 10}])
+def test_an_amend_that_changes_nothing_is_told_and_keeps_the_priority(desk, change):
+    desk.sell(10, 100)
+    desk.sell(10, 100, firm=2)
+    desk.limits(1, rate=1, burst=1)
+    for _ in range(2):
+        desk.amend(1, **change)
+        assert desk.told() == ["REPLACED #1 firm 1 sell limit day 10@100 leaves 10"]
+    assert desk.live_ids() == [1, 2]
+
+
 @pytest.mark.parametrize("change", [{"qty": 11}, {"price": 101}, {"price": 101, "qty": 5}])
 def test_everything_else_loses_it(desk, change):
     for firm in (1, 2):
@@ -182,6 +193,19 @@ def test_the_nearest_buy_stop_goes_first_then_the_nearest_sell_stop_and_the_olde
 STOPS = [(Side.SELL, 101), (Side.SELL, 104), (Side.BUY, 108), (Side.BUY, 108)]
 
 
+def test_a_price_that_an_earlier_command_traded_at_does_not_trigger_a_later_stop(desk):
+    """A sweep traded at 110 and ended at 100: 110 counts for the stops that waited then, and for no other."""
+    waiting = desk.buy(1, stop=105, firm=2).order_id
+    for price in (110, 100):
+        desk.buy(1, price)
+    desk.sell(2, 100, firm=3)
+    assert waiting not in desk.live_ids()
+    assert desk.last_trade() == (100, 1)
+    later = desk.buy(1, stop=105, firm=2).order_id
+    desk.trade(99)
+    assert desk.live_ids() == [later]
+
+
 def test_a_stop_amended_to_a_price_that_was_reached_is_triggered_at_once(desk):
     desk.trade(100)
     desk.sell(5, 103)
@@ -203,6 +227,22 @@ def test_a_market_order_stops_at_the_collar_around_the_midpoint(make_desk):
     desk.buy(6, firm=2)
     assert desk.told()[-1] == "CANCELLED #5 CANCELLED firm 2 buy market day 6@0 cum 4 notional 412"
     assert desk.asks() == [(106, 2)]
+
+
+def test_the_collar_of_a_sell_is_rounded_towards_the_midpoint_too(make_desk):
+    """Midpoint 100.5, 5 %: down to 95.475, so 96 trades and 95 does not."""
+    desk = make_desk([InstrumentRules(collar_bps=500)])
+    desk.sell(1, 101)
+    for price in (100, 96, 95):
+        desk.buy(2, price)
+    desk.sell(6, firm=2)
+    assert desk.told()[-1] == "CANCELLED #5 CANCELLED firm 2 sell market day 6@0 cum 4 notional 392"
+
+
+def test_the_collar_of_a_sell_is_never_below_one_tick(make_desk):
+    desk = make_desk([InstrumentRules(collar_bps=9_999)])
+    desk.buy(2, 1)
+    assert desk.sell(2, firm=2).cum_qty == 2
 
 
 @pytest.mark.parametrize(("side", "reached"), [(Side.BUY, 110), (Side.SELL, 90)])

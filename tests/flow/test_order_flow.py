@@ -121,7 +121,7 @@ async def test_a_full_flow_over_a_real_venue_has_no_wrong_answer(url, keys):
     result = await run_async(settings, generate(MARKET, Random(7), "full"), stop=threading.Event())
     assert (result.requests, result.wrong_answers) == (3000, 0)
     assert result.by_status.keys() <= {200, 201, 404, 409, 422}
-    assert result.by_status[200] + result.by_status[201] > 0.9 * result.requests
+    assert result.by_status[200] + result.by_status[201] > 0.75 * result.requests, "the rest is too late, because it was filled"
 
 
 async def test_run_blocks_and_returns_the_same_from_any_thread(url, keys):

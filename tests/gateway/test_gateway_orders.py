@@ -158,9 +158,12 @@ async def test_the_book_shows_the_session_the_limit_state_and_the_indicative_pri
 async def session_of(venue_of, keys):
     """`await session_of(*answers)`: (stand-in core, send a frame and get the next one back or None)."""
 
+    writers = []
+
     async def make(*answers):
         fake, venue = await venue_of(*answers)
         reader, writer = await asyncio.open_connection("127.0.0.1", venue.gateway.binary_port)
+        writers.append(writer)
         decoder = _core.FrameDecoder()
 
         async def ask(frame):
@@ -172,7 +175,11 @@ async def session_of(venue_of, keys):
         assert RejectReason((await ask(_core.encode_logon(1, keys.token["desk"])))[5]) is RejectReason.NONE
         return fake, ask
 
-    return make
+    yield make
+    for writer in writers:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
 
 
 async def test_a_session_amends_and_enters_stops_under_its_keys_firm(session_of):

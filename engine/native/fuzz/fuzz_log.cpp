@@ -136,7 +136,8 @@ void check_file(const std::string& dir, std::span<const std::uint8_t> bytes) {
   if (!bytes.empty() && bytes.front() % 2 == 0) {
     put(path, kHeader, bytes);
   } else {
-    std::ofstream(path, std::ios::binary | std::ios::trunc).write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+    std::ofstream file(path, std::ios::binary | std::ios::trunc);
+    file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
   }
   const LogRepairPlan plan = plan_repair(dir);
   CHECK(plan.needed != look_at(dir));

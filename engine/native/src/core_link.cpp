@@ -170,7 +170,7 @@ void CoreLink::hello(LinkId link, const HelloFrame& frame) {
   server_.greeted(link);
 }
 
-void CoreLink::hand_over(Input input) {
+void CoreLink::hand_over(const Input& input) {
   const auto place = partition_of(input.command, static_cast<std::uint32_t>(partitions_.size()));
   if (!place) {
     spread(input);
@@ -181,7 +181,7 @@ void CoreLink::hand_over(Input input) {
     refuse(input, RejectReason::log_unavailable, Partition::kInputSlots, Partition::kInputSlots);
     return;
   }
-  partition.stage_input() = std::move(input);
+  partition.stage_input() = input;
 }
 
 // To all or to none: a firm must not be stopped in one half of the market.

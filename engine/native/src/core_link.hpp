@@ -58,7 +58,7 @@ class CoreLink final : private AnswerSink {
   void drain();
   void route(const Inbound& inbound);
   void hello(LinkId link, const HelloFrame& frame);
-  void hand_over(Input input);
+  void hand_over(const Input& input);
   void spread(const Input& input);
   void refuse(const Input& input, RejectReason reason, std::int64_t value = 0, std::int64_t limit = 0);
   [[nodiscard]] bool release_all();

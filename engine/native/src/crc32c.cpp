@@ -58,12 +58,13 @@ __attribute__((target("sse4.2"))) std::uint32_t crc32c_sse42(std::span<const std
 
 // 4 bytes, then three lanes of 40. A lane's CRC counts for the whole once it is moved past the bytes behind it: its
 // product with x^(8 n - 33), folded in as if it were message, because the instruction itself brings the other 33.
-constexpr std::size_t kLane = 40;
-constexpr std::uint32_t kPastTwoLanes = power_of_x(8 * 2 * kLane - 33);
+constexpr std::uint32_t kLane = 40;
+constexpr std::uint32_t kPastTwoLanes = power_of_x(16 * kLane - 33);
 constexpr std::uint32_t kPastOneLane = power_of_x(8 * kLane - 33);
 
 __attribute__((target("sse4.2,pclmul"))) std::uint64_t moved(std::uint64_t crc, std::uint32_t power) noexcept {
-  const __m128i product = _mm_clmulepi64_si128(_mm_cvtsi64_si128(static_cast<std::int64_t>(crc)), _mm_cvtsi32_si128(static_cast<int>(power)), 0);
+  const __m128i from = _mm_cvtsi64_si128(static_cast<std::int64_t>(crc));
+  const __m128i product = _mm_clmulepi64_si128(from, _mm_cvtsi32_si128(static_cast<int>(power)), 0);
   return static_cast<std::uint64_t>(_mm_cvtsi128_si64(product));
 }
 

@@ -22,19 +22,20 @@ static_assert((Journal::kMaxUnconfirmed & kMask) == 0);
 // Under `device` the command of seq_num s waits in ring[s & kMask] while confirmed < s <= appended. Only the appending
 // thread writes `appended`, only the journal's thread `confirmed`; each reads the other's.
 struct Journal::Impl {
-  Impl(LogConfig config, std::function<void()> tell) : log(config), on_confirmed(std::move(tell)), inline_append(config.ack_policy == AckPolicy::memory) {}
+  Impl(LogConfig config, std::function<void()> tell)
+      : inline_append(config.ack_policy == AckPolicy::memory), log(std::move(config)), on_confirmed(std::move(tell)) {}
 
-  Log log;
-  std::function<void()> on_confirmed;
-  const bool inline_append;
-  std::vector<Command> ring;
-  std::thread thread;
-  Semaphore wake;
   alignas(kLine) std::atomic<SeqNum> appended{0};
   alignas(kLine) std::atomic<SeqNum> confirmed{0};
   alignas(kLine) std::atomic<bool> asleep{false};
   std::atomic<bool> stopping{false};
   std::atomic<Lost> lost{Lost::nothing};
+  const bool inline_append;
+  Log log;
+  std::function<void()> on_confirmed;
+  std::vector<Command> ring;
+  std::thread thread;
+  Semaphore wake;
 
   void tell() const {
     if (on_confirmed) {

@@ -127,8 +127,8 @@ RecoveryReport Log::State::recover(const LogStart& from, const std::function<voi
   next_seq = scan.next_seq_num();
   last_ts = scan.last_ts_ns();
   make_durable(scan);
-  report.segments = open_for_append(scan);
-  start_maker(report.segments);
+  start_maker(open_for_append(scan));
+  report.segments = open.front()->header.index;
   healthy = true;
   report.records = next_seq - 1 - from.seq_num;
   report.last_seq_num = next_seq - 1;

@@ -124,7 +124,7 @@ std::size_t LogReader::next(std::span<LogRecord> to) {
 }
 
 std::size_t LogReader::State::read(std::span<LogRecord> to) {
-  const std::size_t count = std::min<std::size_t>({to.size(), segment.header.end_seq_num() - next_seq, kChunkRecords});
+  const auto count = std::min<std::size_t>({to.size(), segment.header.end_seq_num() - next_seq, kChunkRecords});
   const std::uint64_t offset = segment.header.offset_of(next_seq);
   const std::span<std::uint8_t> part = std::span(chunk).first(count * kRecordSize);
   const Transfer got = read_at(segment.fd.get(), part, offset);

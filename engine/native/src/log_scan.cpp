@@ -13,7 +13,8 @@ using Kind = LogProblem::Kind;
 std::string number(std::uint64_t value) { return std::to_string(value); }
 
 std::string records_of(SeqNum from, SeqNum to) {
-  return from == to ? "the record of seq_num " + number(from) + " is" : "the records of seq_nums " + number(from) + ".." + number(to) + " are";
+  return from == to ? "the record of seq_num " + number(from) + " is"
+                    : "the records of seq_nums " + number(from) + ".." + number(to) + " are";
 }
 
 std::string where(const LogSegmentInfo& info, SeqNum seq_num) { return info.path + " offset " + number(offset_in(info, seq_num)); }
@@ -252,11 +253,12 @@ void LogScan::good_behind_hole(const LogSegmentInfo& info, SeqNum seq_num) {
 
 // The hole is damage: tells each of its runs, and goes on behind it.
 void LogScan::later_batch(const std::string& where) {
-  const Hole hole = std::move(*hole_);
+  const LogHole hole = std::move(*hole_);
   hole_.reset();
   resume_ = true;
-  for (const Run& run : hole.runs) {
-    report(Kind::record, run.path, run.offset, run.from_seq, run.to_seq, records_of(run.from_seq, run.to_seq) + " damaged or missing, but " + where);
+  for (const HoleRun& run : hole.runs) {
+    report(Kind::record, run.path, run.offset, run.from_seq, run.to_seq,
+           records_of(run.from_seq, run.to_seq) + " damaged or missing, but " + where);
   }
 }
 
@@ -286,7 +288,7 @@ void LogScan::finish() {
     return;
   }
   torn_ = TornTail{hole_->seq_num(), hole_->last_held, hole_->held};
-  const Run& first = hole_->runs.front();
+  const HoleRun& first = hole_->runs.front();
   report(Kind::torn_tail, first.path, first.offset, torn_->from_seq, torn_->to_seq,
          "the last batch is torn from seq_num " + number(torn_->from_seq) + " to " + number(torn_->to_seq) + ": a start cuts it away");
 }

@@ -23,6 +23,23 @@ struct ScanRules {
   LogStart from;
 };
 
+// Places in a row without a good record, behind which records stood.
+struct HoleRun {
+  std::string path;
+  std::uint64_t offset = 0;
+  SeqNum from_seq = 0;
+  SeqNum to_seq = 0;
+};
+// The first place without a good record, and what came since.
+struct LogHole {
+  std::vector<HoleRun> runs;
+  bool run_open = true;
+  SeqNum last_held = 0;     // the last place that held something; 0: none did
+  std::uint64_t held = 0;   // how many did
+  std::string too_far;      // where something stands that no torn batch can have left
+  [[nodiscard]] SeqNum seq_num() const noexcept { return runs.front().from_seq; }
+};
+
 class LogScan {
  public:
   using OnRecord = std::function<void(const LogRecord&)>;
@@ -42,23 +59,6 @@ class LogScan {
   [[nodiscard]] const std::vector<LogSegmentInfo>& segments() const noexcept { return segments_; }
 
  private:
-  // Places in a row without a good record, behind which records stood.
-  struct Run {
-    std::string path;
-    std::uint64_t offset = 0;
-    SeqNum from_seq = 0;
-    SeqNum to_seq = 0;
-  };
-  // The first place without a good record, and what came since.
-  struct Hole {
-    std::vector<Run> runs;
-    bool run_open = true;
-    SeqNum last_held = 0;     // the last place that held something; 0: none did
-    std::uint64_t held = 0;   // how many did
-    std::string too_far;      // where something stands that no torn batch can have left
-    [[nodiscard]] SeqNum seq_num() const noexcept { return runs.front().from_seq; }
-  };
-
   void read_headers();
   void read_header(std::uint64_t index, SeqNum& expected_first, std::uint64_t& expected_index);
   void check_order(const SegmentHeader& header, const std::string& path, SeqNum expected_first);
@@ -85,7 +85,7 @@ class LogScan {
   SeqNum batch_first_seq_ = 0;
   TimeNs ts_ns_;
   bool resume_ = false;  // what came before is not known: the next record's batch is taken as it is
-  std::optional<Hole> hole_;
+  std::optional<LogHole> hole_;
   std::optional<TornTail> torn_;
 };
 

@@ -133,8 +133,9 @@ void carry_out(const std::string& dir, const LogRepairPlan& plan, const std::str
   }
   sync_path(kept);
   sync_path(dir);
-  for (auto path = plan.removed.rbegin(); path != plan.removed.rend(); ++path) {
-    std::filesystem::rename(*path, kept + "/" + std::filesystem::path(*path).filename().string());
+  const std::vector<std::string> from_the_end(plan.removed.rbegin(), plan.removed.rend());
+  for (const std::string& path : from_the_end) {
+    std::filesystem::rename(path, kept + "/" + std::filesystem::path(path).filename().string());
     sync_path(kept);
     sync_path(dir);
   }

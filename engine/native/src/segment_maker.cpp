@@ -13,7 +13,8 @@ constexpr std::uint64_t kWarmBytes = std::uint64_t{4} << 20U;
 
 }  // namespace
 
-void SegmentMaker::start(const SegmentHeader& next, std::uint64_t last_existing, const Segment& current, const std::atomic<SeqNum>& written) {
+void SegmentMaker::start(const SegmentHeader& next, std::uint64_t last_existing, const Segment& current,
+                         const std::atomic<SeqNum>& written) {
   next_ = next;
   last_existing_ = last_existing;
   written_ = &written;

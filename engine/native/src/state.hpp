@@ -1,6 +1,6 @@
 // Everything an Engine knows, and the rules as its methods, one file per chapter: orders.cpp (entry, amend, cancel),
 // match.cpp (continuous trading, stops), auction.cpp, session.cpp (states, timers), control.cpp (operators, end of
-// day), views.cpp (depth, hash), save.cpp. engine/reference.py tells the same rules in plain words.
+// day), views.cpp (depth, hash), save.cpp. engine/reference/ tells the same rules in plain words.
 #pragma once
 
 #include <algorithm>

@@ -15,7 +15,7 @@ TEST("batches that straddle segments come back whole and in order, under both po
     write_log(config, 100);
     RecoveryReport report;
     const auto records = read_all(config, &report);
-    CHECK(records.size() == 100 && report.last_seq_num == 100 && report.segments >= 15 && report.torn_records_cut == 0);
+    CHECK(records.size() == 100 && report.last_seq_num == 100 && report.segments == 15 && report.torn_records_cut == 0);
     for (std::size_t i = 0; i < records.size(); ++i) {
       CHECK(records[i].seq_num == i + 1 && records[i].command.price_ticks == static_cast<Price>(i + 1));
       CHECK(policy == AckPolicy::device || records[i].batch_first_seq == i + 1);
@@ -89,7 +89,7 @@ TEST("damage is cut in the last batch and refused before it, with the place and 
     const LogConfig config = config_for(dir.path());
     write_log(config, 10);
     const Place place(dir.path(), seq, 64);
-    overwrite(place.path, place.offset + 50, "\x5A");
+    overwrite(place.path, place.offset + 50, "Z");
     if (seq >= 7) {
       CHECK(read_all(config).size() == seq - 1);
       RecoveryReport again;
@@ -126,7 +126,8 @@ TEST("however the last batch is torn, everything before it is kept and everythin
         bytes.replace(random.below(kRecordSize), std::string::npos, "");
         bytes.resize(kRecordSize, '\0');
       } else if (what == 3) {
-        bytes[random.below(kRecordSize)] ^= static_cast<char>(1U << random.below(8));
+        char& byte = bytes[random.below(kRecordSize)];
+        byte = static_cast<char>(static_cast<unsigned char>(byte) ^ (1U << random.below(8)));
       }
       const bool good = bytes == place.read();
       place.write(bytes);

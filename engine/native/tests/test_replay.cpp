@@ -154,6 +154,43 @@ TEST("kept reports are bounded, and the run says that there is more") {
   CHECK(!replayer.run({}, {.everything = true}).more && replayer.place().seq_num == kCommands);
 }
 
+TEST("a long run, which reads ahead with a second thread, is the same in one piece, in pieces, and while the log grows") {
+  constexpr std::size_t kLong = 60'000;
+  const support::TempDir dir;
+  const auto commands = support::flow(101, kLong);
+  support::write_flow_log(dir.path(), {commands.begin(), commands.end() - 100}, 10'000);
+  Engine engine(support::flow_config());
+  Digest digest;
+  for (const Command& command : commands) {
+    for (const Report& report : engine.apply(command)) {
+      digest_report(digest, report);
+    }
+  }
+  for (const SeqNum piece : {SeqNum{kLong}, SeqNum{9'000}, SeqNum{25'001}}) {
+    Replayer replayer(dir.path(), support::flow_config(), support::kConfigDigest);
+    replayer.want_digest(true);
+    for (SeqNum end = piece; replayer.run({.seq_num = end}).records != 0; end += piece) {
+      CHECK(replayer.place().seq_num == std::min<SeqNum>(end, replayer.place().seq_num));
+    }
+    CHECK(replayer.place().seq_num >= kLong - 100);
+    if (replayer.place().seq_num == kLong - 100) {
+      support::write_flow_log(dir.path(), {commands.end() - 100, commands.end()}, 10'000);
+      CHECK(replayer.run({}).records == 100);
+    }
+    CHECK(replayer.engine().state_hash() == engine.state_hash() && replayer.digest() == digest.value());
+    CHECK(replayer.seek({}).empty() && replayer.run({.seq_num = 30'000}).records == 30'000);  // and left in the middle
+  }
+}
+
+TEST("damage far on in a log is met by a long run too") {
+  const support::TempDir dir;
+  support::write_flow_log(dir.path(), support::flow(102, 40'000), 10'000);
+  damage(dir.path() + "/00000004.log", 4096 + 5000 * kRecordSize + 50);
+  Replayer replayer(dir.path(), support::flow_config(), support::kConfigDigest);
+  CHECK(log_error_of([&replayer] { (void)replayer.run({}); }).find("00000004.log") != std::string::npos);
+  CHECK(replayer.place().seq_num == 35'000);
+}
+
 TEST("a snapshot of another history is left out, and an older one is taken") {
   const Sample sample(61);
   sample.snapshot_at(200);

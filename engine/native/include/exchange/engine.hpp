@@ -1,7 +1,7 @@
 // The deterministic state machine of one partition: books, order and trade ids, sessions, protections, risk, positions.
 //
 // Reports follow from the sequence of commands alone: no clock, no I/O, no randomness, no floating point, nothing that
-// depends on hash or address order. engine/reference.py is its specification and computes the same state_hash().
+// depends on hash or address order. engine/reference/ is its specification and computes the same state_hash().
 // Once it has met as many orders as it was made for, apply() allocates nothing, locks nothing and calls no system.
 #pragma once
 

@@ -54,7 +54,7 @@ struct RecoveryReport {
   std::uint64_t records = 0;  // handed to `apply`: those behind LogStart
   SeqNum last_seq_num = 0;
   std::uint64_t torn_records_cut = 0;
-  std::uint64_t segments = 0;
+  std::uint64_t segments = 0;  // up to the one that is written next; not what is made ahead of it
   std::uint64_t elapsed_us = 0;
 };
 

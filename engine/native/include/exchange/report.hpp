@@ -26,9 +26,11 @@ struct Report {
   OrdType ord_type = OrdType::limit;
   TimeInForce tif = TimeInForce::day;
   Liquidity liquidity = Liquidity::none;
+  std::uint8_t reserved = 0;  // named, so that every byte of a report is known: equal reports are equal bytes
   std::int32_t stop_price_ticks = 0;
   std::int32_t price_ticks = 0;
   std::int32_t last_px_ticks = 0;
+  std::int32_t reserved2 = 0;
   Qty last_qty = 0;  // 64 bit: also auction volumes and settlement
   Qty order_qty = 0;
   Qty cum_qty = 0;
