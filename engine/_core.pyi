@@ -3,31 +3,68 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+_Config = tuple[list[tuple[int, ...]], tuple[int, ...], int, int, int, int, int]
+_Command = tuple[int, int, int, int, int, int, int, int, int, int, int, int, int, str]
+
 class LogError(Exception):
     """The log cannot be trusted or written. The message names segment, offset and what to do."""
 
 class LinkError(Exception):
     """A frame that is not of the link's format (length, CRC, type, field)."""
 
+COMMAND_SIZE: int
+REPORT_SIZE: int
+"""Bytes of one record of apply_batch(): engine.matching names their fields."""
+
 class Engine:
-    """The deterministic state machine by itself: dedup, order ids, books, state hash. No log, no I/O, no clock.
+    """The deterministic state machine by itself (docs/engine.md): no log, no I/O, no clock. One thread at a time.
 
-    Every method that changes state takes the next seq_num itself (dense, from 1) and returns a Reply as a tuple
-    (seq_num, order_id, status, reason, order_qty, cum_qty, leaves_qty, [(trade_id, price_ticks, qty, maker_order_id), ...]).
-    """
+    A report is a tuple of the fields of exchange/report.hpp in their order (engine.types.Report has the same)."""
 
-    def __init__(self, instrument_max_qty: Sequence[int], max_live_orders: int = ...) -> None:
-        """Raises ValueError when a max_qty lies outside 1..10**11, or max_live_orders outside 1..2**24 (its default)."""
-    def new_order(
-        self, firm: int, instrument: int, side: int, ord_type: int, tif: int, price_ticks: int, qty: int, cl_ord_id: str, ts_ns: int
-    ) -> tuple[int, int, int, int, int, int, int, list[tuple[int, int, int, int]]]: ...
-    def cancel(self, firm: int, order_id: int, ts_ns: int) -> tuple[int, int, int, int, int, int, int, list[tuple[int, int, int, int]]]: ...
-    def reduce(
-        self, firm: int, order_id: int, new_leaves_qty: int, ts_ns: int
-    ) -> tuple[int, int, int, int, int, int, int, list[tuple[int, int, int, int]]]: ...
-    def depth(self, instrument: int, levels: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]], tuple[int, int] | None]: ...
+    def __init__(self, config: _Config) -> None:
+        """`config`: engine.types.EngineConfig.as_tuple(). Raises ValueError naming the field that makes no sense."""
+    def apply(
+        self,
+        kind: int,
+        side: int = 1,
+        ord_type: int = 2,
+        tif: int = 0,
+        stp: int = 0,
+        state: int = 0,
+        firm: int = 0,
+        instrument: int = 0,
+        price_ticks: int = 0,
+        qty: int = 0,
+        stop_price_ticks: int = 0,
+        order_id: int = 0,
+        ts_ns: int = 0,
+        cl_ord_id: str = "",
+    ) -> list[tuple[int, ...]]:
+        """One command; its reports. Raises TypeError when a number does not fit its field."""
+    def apply_batch(self, commands: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Records of exch_command in, of exch_report out (exchange/exchange.h). Raises ValueError on a part of a record."""
+    def depth(
+        self, instrument: int, levels: int
+    ) -> tuple[list[tuple[int, int]], list[tuple[int, int]], tuple[int, int] | None, int, bool, tuple[int, int, int]]:
+        """(bids, asks, last trade, state, limit_state, indicative (price, qty, imbalance))."""
+    def indicative(self, instrument: int) -> tuple[int, int, int]: ...
+    def orders(self, instrument: int) -> list[tuple[Any, ...]]:
+        """(order_id, firm, instrument, side, ord_type, tif, untriggered, price, stop, leaves, cum, cum_notional), by priority."""
+    def positions(self) -> list[tuple[int, ...]]:
+        """(firm, instrument, net, open_buy, open_sell, bought, sold, cash, maker_qty, taker_qty), ascending."""
+    def save(self) -> bytes: ...
+    @staticmethod
+    def load(config: _Config, saved: bytes) -> Engine:
+        """Raises ValueError on bytes that are damaged or of another configuration."""
+    def next_timer_ns(self) -> int: ...
     def state_hash(self) -> int: ...
+    def config_digest(self) -> int: ...
     def last_seq_num(self) -> int: ...
+    def now_ns(self) -> int: ...
+    def trades(self) -> int: ...
     def live_orders(self) -> int: ...
 
 class Core:
@@ -165,9 +202,6 @@ def crc32c(data: bytes) -> int: ...
 # A config is EngineConfig.as_tuple(), a command Command.as_tuple(), a report Report.as_tuple(), all of engine.types.
 # A place in the log is (seq_num, epoch, ts_ns, CRC of the record).
 
-_Config = tuple[list[tuple[int, ...]], tuple[int, ...], int, int, int, int, int]
-_Command = tuple[int, int, int, int, int, int, int, int, int, int, int, int, int, str]
-
 class SnapshotError(Exception):
     """One snapshot cannot be read, trusted or written. The message names file and reason."""
 
@@ -243,3 +277,25 @@ def list_snapshots(log_dir: str) -> list[str]:
 
 def read_snapshot(path: str) -> dict[str, Any]:
     """{"path", "seq_num", "epoch", "ts_ns", "record_crc", "state_hash"} of its header. Raises SnapshotError."""
+
+# ---- The log's tools (native/python/log_binding.cpp). All raise LogError when the folder cannot be read. ----
+
+def log_verify(dir: str) -> dict[str, Any]:
+    """Every record looked at, nothing changed: segments, records, last_seq_num, problems, starts, in_use (log_tools.hpp, LogReport)."""
+
+def log_plan_repair(dir: str) -> dict[str, Any]:
+    """What a repair would cut, and what would be lost with it (log_tools.hpp, LogRepairPlan). Changes nothing."""
+
+def log_repair(dir: str, stamp: str, cut_from: int = 0) -> dict[str, Any]:
+    """Does it. `stamp` names the folder for what is cut off; `cut_from`: only if the plan still cuts there. Raises LogError."""
+
+def log_record_crc(dir: str, seq_num: int) -> int:
+    """The CRC of one record; raises LogError when it is not there."""
+
+class LogReader:
+    """The records of a log folder, which may be in use: up to the first that is not whole."""
+
+    def __init__(self, dir: str, from_seq_num: int = 1) -> None: ...
+    def next_batch(self, n: int) -> list[tuple[Any, ...]]:
+        """(seq_num, epoch, batch_first_seq, ts_ns, kind, side, ord_type, tif, stp, state, firm, instrument, price_ticks, qty,
+        stop_price_ticks, order_id, cl_ord_id, crc) each; empty at the end."""

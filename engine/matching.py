@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine import _core
-from engine.types import Command, Depth, EngineConfig, Indicative, Report
+from engine.types import Command, Depth, EngineConfig, Indicative, Report, SessionState
 
 Records = npt.NDArray[np.void]
 
@@ -89,7 +89,7 @@ class MatchingEngine:
         """The `levels` best of each side; both empty for an unknown instrument."""
         bids, asks, last_trade, state, limit_state, indicative = self._engine.depth(instrument, levels)
         return Depth(
-            self._engine.last_seq_num(), tuple(bids), tuple(asks), last_trade, state=state, limit_state=limit_state,
+            self._engine.last_seq_num(), tuple(bids), tuple(asks), last_trade, state=SessionState(state), limit_state=limit_state,
             indicative=Indicative(*indicative),
         )  # fmt: skip
 

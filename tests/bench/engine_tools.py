@@ -34,8 +34,8 @@ def run(argv: Sequence[str], what: str, seconds: float) -> Done:
         return running.end(seconds).require(0, what)
 
 
-def settle(seconds: float = 60.0) -> None:
-    """Waits until the processors are idle enough to measure, at most so long."""
+def settle(seconds: float = 10.0) -> None:
+    """Waits until the processors are idle enough to measure, at most so long: what was built just now is still in the figure."""
     end_s = time.monotonic() + seconds
     while _recent_share() > BUSY_SHARE and time.monotonic() < end_s:
         time.sleep(1)

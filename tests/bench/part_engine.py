@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.bench import engine_peers
 from tests.bench.bed import need
-from tests.bench.engine_tools import BUILD, Answer, ask, build, middle, spread
+from tests.bench.engine_tools import BUILD, Answer, ask, build, middle, settle, spread
 from tests.bench.report import PartResults
 
 RUNS = 5
@@ -24,6 +24,7 @@ SMALL = ("--small",) if os.environ.get("BENCH_SMALL") else ()
 def prepare(results: PartResults) -> None:
     results.say("exchange_bench is built; minutes the first time")
     build()
+    settle(60)
 
 
 def measure(results: PartResults) -> None:

@@ -34,7 +34,12 @@ def test_a_batch_makes_the_reports_of_its_commands_one_by_one() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from([1, 2]), st.integers(1, 3), st.integers(95, 105), st.integers(1, 9), st.sampled_from("abcde")), max_size=40))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([1, 2]), st.integers(1, 3), st.integers(95, 105), st.integers(1, 9), st.sampled_from("abcde")),
+        max_size=40,
+    )
+)
 def test_a_batch_agrees_with_the_reference_engine(rows: list[tuple[int, int, int, int, str]]) -> None:
     engine, reference = MatchingEngine(CONFIG), ReferenceEngine(CONFIG)
     batch = commands(
@@ -44,9 +49,7 @@ def test_a_batch_agrees_with_the_reference_engine(rows: list[tuple[int, int, int
     wanted = [
         report
         for side, firm, price, qty, cl_ord_id in rows
-        for report in reference.apply(
-            Command(CommandKind.NEW_ORDER, side=side, firm=firm, price_ticks=price, qty=qty, cl_ord_id=cl_ord_id)
-        )
+        for report in reference.apply(Command(CommandKind.NEW_ORDER, side=side, firm=firm, price_ticks=price, qty=qty, cl_ord_id=cl_ord_id))
     ]
     reports = engine.submit(batch)
     assert reports["order_id"].tolist() == [report.order_id for report in wanted]
@@ -95,7 +98,9 @@ def test_slices_and_strides_of_a_batch_are_taken_as_they_are() -> None:
 
 
 def test_the_python_example_runs() -> None:
-    done = subprocess.run([sys.executable, str(ROOT / "examples/matching.py")], capture_output=True, text=True, timeout=60, check=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples/matching.py")], capture_output=True, text=True, timeout=60, check=True, cwd=ROOT
+    )
     assert "order 4: 100 at 10.01, 150 left" in done.stdout
     assert "book: ((1003, 100),)" in done.stdout
 
@@ -105,7 +110,9 @@ def test_the_c_and_the_c_plus_plus_example_build_against_the_library_alone_and_r
     cmake = shutil.which("cmake", path=f"{Path(sys.executable).parent}:/usr/bin:/usr/local/bin")
     assert cmake is not None
     build = tmp_path / "core"
-    subprocess.run([cmake, "-S", ROOT / "engine/native", "-B", build, "-DCMAKE_BUILD_TYPE=Debug"], check=True, capture_output=True, timeout=120)
+    subprocess.run(
+        [cmake, "-S", ROOT / "engine/native", "-B", build, "-DCMAKE_BUILD_TYPE=Debug"], check=True, capture_output=True, timeout=120
+    )
     subprocess.run([cmake, "--build", build, "-j", "2"], check=True, capture_output=True, timeout=600)
     flags = [f"-I{ROOT / 'engine/native/include'}", "-Wall", "-Wextra", "-Werror"]
     subprocess.run(["gcc", "-std=c11", *flags, "-c", ROOT / "examples/matching.c", "-o", tmp_path / "c.o"], check=True, timeout=60)

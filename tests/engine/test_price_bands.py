@@ -37,6 +37,21 @@ def test_an_order_that_the_band_stops_trades_up_to_it_and_starts_the_limit_state
     assert desk.engine.next_timer_ns() == 7 + LIMIT_STATE_NS
 
 
+def test_a_command_with_an_earlier_time_counts_from_the_latest_time_there_was(desk):
+    desk.pass_time(1_000)
+    desk.now_ns = 5
+    desk.buy(9, 110, firm=2)
+    assert desk.engine.next_timer_ns() == 1_000 + LIMIT_STATE_NS
+
+
+def test_a_split_moves_the_band_with_the_price(desk):
+    desk.session(CLOSED)
+    desk.reference(102)
+    desk.corporate_action(2, 1)
+    desk.session(CONTINUOUS)
+    assert [desk.buy(1, price, firm=2).leaves_qty for price in (53, 54)] == [1, 0]  # 51 + 5 % = 53.55
+
+
 def test_a_second_blocked_order_does_not_start_the_limit_state_again(desk):
     desk.buy(9, 110, firm=2)
     desk.now_ns = 10

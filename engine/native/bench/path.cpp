@@ -73,7 +73,7 @@ void paced(std::size_t begin, std::size_t end, double every_ticks, Histogram& hi
 Result paced_slices(OrderPath& path, const Frames& frames, std::int64_t ts_ns, std::uint64_t per_s, const TickRate& rate, GapLog& log) {
   Result result;
   const double every_ns = 1e9 / static_cast<double>(per_s);
-  const auto slice = static_cast<std::size_t>(kSliceNs / every_ns);
+  const auto slice = std::min(frames.size(), static_cast<std::size_t>(kSliceNs / every_ns));
   const auto step_ns = static_cast<std::int64_t>(every_ns);
   for (std::size_t begin = 0; begin + slice <= frames.size(); begin += slice) {
     const double every_ticks = every_ns * rate.per_ns();

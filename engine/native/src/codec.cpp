@@ -70,13 +70,33 @@ std::vector<PriceQty> get_levels(ByteReader& from) {
   return levels;
 }
 
-void write_reply(ByteWriter& to, std::uint64_t request_id, const Reply& reply) {
-  to.put(FrameKind::reply);
+// Writes fields into room that is there already: replies are most of what leaves, and their size is known beforehand.
+class Cursor {
+ public:
+  explicit Cursor(std::uint8_t* at) noexcept : at_(at) {}
+
+  template <std::integral T>
+  void put(T value) noexcept {
+    store_le(at_, value);
+    at_ += sizeof(T);
+  }
+
+ private:
+  std::uint8_t* at_;
+};
+
+constexpr std::size_t kReplySize = 3 + 8 * 8 + 4;  // without fills: kind, status, reason, eight numbers, the count
+
+void write_reply(std::vector<std::uint8_t>& out, std::uint64_t request_id, const Reply& reply) {
+  const std::size_t start = out.size();
+  out.resize(start + kReplySize + reply.fills.size() * kFillSize);
+  Cursor to(out.data() + start);
+  to.put(static_cast<std::uint8_t>(FrameKind::reply));
   to.put(request_id);
   to.put(reply.seq_num);
   to.put(reply.order_id);
-  to.put(reply.status);
-  to.put(reply.reason);
+  to.put(static_cast<std::uint8_t>(reply.status));
+  to.put(static_cast<std::uint8_t>(reply.reason));
   to.put(reply.order_qty);
   to.put(reply.cum_qty);
   to.put(reply.leaves_qty);
@@ -203,6 +223,7 @@ Frame read_control(ByteReader& from) {
 // Writes one frame kind after another; false when a text does not fit its length byte.
 struct Writer {
   ByteWriter& to;
+  std::vector<std::uint8_t>& out;  // what `to` appends to
 
   bool operator()(const HelloFrame& frame) const {
     to.put(FrameKind::hello);
@@ -256,7 +277,7 @@ struct Writer {
     return true;
   }
   bool operator()(const ReplyFrame& frame) const {
-    write_reply(to, frame.request_id, frame.reply);
+    write_reply(out, frame.request_id, frame.reply);
     return true;
   }
   bool operator()(const DepthFrame& frame) const {
@@ -378,12 +399,12 @@ std::optional<Frame> read_payload(ByteReader& from) {
 }  // namespace
 
 bool encode(const Frame& frame, std::vector<std::uint8_t>& out) {
-  return framed(out, [&frame](ByteWriter& to) { return std::visit(Writer{to}, frame); });
+  return framed(out, [&](ByteWriter& to) { return std::visit(Writer{to, out}, frame); });
 }
 
 bool encode_reply(std::uint64_t request_id, const Reply& reply, std::vector<std::uint8_t>& out) {
-  return framed(out, [&](ByteWriter& to) {
-    write_reply(to, request_id, reply);
+  return framed(out, [&](ByteWriter&) {
+    write_reply(out, request_id, reply);
     return true;
   });
 }

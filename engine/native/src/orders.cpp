@@ -1,16 +1,11 @@
-// Entry, amendment and cancellation of orders, with every check that may refuse them.
-#include <cstring>
-
+// Entry, amendment and cancellation of orders. What may refuse them: checks.cpp.
+#include "order_kinds.hpp"
 #include "state.hpp"
 
 namespace exchange {
 
 namespace {
 
-constexpr bool is_stop(OrdType type) noexcept { return type == OrdType::stop || type == OrdType::stop_limit; }
-constexpr bool has_price(OrdType type) noexcept { return type == OrdType::limit || type == OrdType::stop_limit; }
-constexpr bool may_wait(TimeInForce tif) noexcept { return tif == TimeInForce::day || tif == TimeInForce::gtc; }
-constexpr bool in_range(Price price) noexcept { return price >= 1 && price <= kMaxPriceTicks; }
 // A refused price in a report, which has room for sound ones only.
 constexpr std::int32_t shown(Price price) noexcept { return price == static_cast<std::int32_t>(price) ? static_cast<std::int32_t>(price) : 0; }
 
@@ -195,83 +190,6 @@ std::uint32_t State::make_cell(FirmId firm, InstrumentId instrument) {
     cells.reach(std::size_t{number} + 1);
   }
   return number;
-}
-
-// --- checks
-
-State::Refusal State::check_shape(const Command& c) const noexcept {
-  if (c.instrument >= instruments.size()) {
-    return {RejectReason::unknown_instrument, c.instrument, static_cast<std::int64_t>(instruments.size())};
-  }
-  if (is_stop(c.ord_type) && !may_wait(c.tif)) {
-    return {RejectReason::bad_time_in_force, static_cast<std::int64_t>(c.tif), 0};
-  }
-  if (has_price(c.ord_type) && !in_range(c.price_ticks)) {
-    return {RejectReason::bad_price, c.price_ticks, kMaxPriceTicks};
-  }
-  if (is_stop(c.ord_type) && !in_range(c.stop_price_ticks)) {
-    return {RejectReason::bad_stop_price, c.stop_price_ticks, kMaxPriceTicks};
-  }
-  const Qty max_qty = instruments[c.instrument].max_qty;
-  if (c.qty < 1 || c.qty > max_qty) {
-    return {RejectReason::bad_quantity, c.qty, max_qty};
-  }
-  const SessionState state = instruments[c.instrument].state;
-  const bool at_once = c.ord_type == OrdType::market || !may_wait(c.tif);
-  if (state == SessionState::closed || (state != SessionState::continuous && at_once)) {
-    return {RejectReason::wrong_state, static_cast<std::int64_t>(state), 0};
-  }
-  return {};
-}
-
-bool State::within_rate(FirmRow& row, TimeNs now) noexcept {
-  const std::int64_t full = row.burst * kToken;
-  const TimeNs elapsed = now - row.last;
-  row.last = now;
-  row.tokens = elapsed >= row.fill_ns ? full : std::min(full, row.tokens + elapsed * row.rate);
-  const bool within = row.tokens >= kToken;
-  row.tokens -= within ? kToken : 0;
-  return within;
-}
-
-bool State::is_fat_finger(const Instrument& in, const Order& order) noexcept {
-  const std::int64_t anchor = in.last_px != 0 ? in.last_px : in.reference;
-  const std::int64_t pct = in.fat_finger_pct;
-  const std::int64_t price = order.price;
-  return anchor != 0 && (order.side == Side::buy ? price * 100 > anchor * pct : price * pct < anchor * 100);
-}
-
-// `more_open`: what the order would add to its side's open quantity.
-State::Refusal State::check_risk(const Order& order, Qty order_qty, Qty more_open, std::int64_t twice_anchor) noexcept {
-  FirmRow& row = firms[order.firm];
-  if (row.rate > 0) {
-    if (!within_rate(row, now)) {
-      return {RejectReason::order_rate, row.rate, row.burst};
-    }
-  }
-  if (row.max_order_qty > 0 && order_qty > row.max_order_qty) {
-    return {RejectReason::order_size, order_qty, row.max_order_qty};
-  }
-  const Instrument& in = instruments[order.instrument];
-  if (in.fat_finger_pct > 0 && has_price(order.type) && is_fat_finger(in, order)) [[unlikely]] {
-    return {RejectReason::fat_finger, order.price, in.last_px != 0 ? in.last_px : in.reference};
-  }
-  if (order.type == OrdType::market && twice_anchor > 0) {
-    const std::int64_t cap = config.instruments[order.instrument].market_notional_cap;
-    const std::int64_t doubled = twice_anchor * order_qty;  // 2 * 10^9 times 10^9 fits
-    if (cap > 0 && (doubled / 2 > cap || (doubled / 2 == cap && doubled % 2 != 0))) {
-      return {RejectReason::notional_cap, doubled / 2, cap};
-    }
-  }
-  if (row.position_limit > 0) {
-    const PositionCell& cell = cells[order.cell];  // cell 0 is nobody's and stays zero
-    const Qty held = order.side == Side::buy ? cell.net : -cell.net;
-    const Qty would_be = held + cell.open[side_index(order.side)] + more_open;
-    if (would_be > row.position_limit) {
-      return {RejectReason::position_limit, would_be, row.position_limit};
-    }
-  }
-  return {};
 }
 
 // --- new orders
@@ -460,27 +378,6 @@ void State::reduce(const Command& command) {
   report_live(order, ExecType::replaced);
 }
 
-State::Refusal State::check_amend(const Command& c, const Order& order) const noexcept {
-  const SessionState state = instruments[order.instrument].state;
-  if (state == SessionState::closed) {
-    return {RejectReason::wrong_state, static_cast<std::int64_t>(state), 0};
-  }
-  if (firms[c.firm].killed) {
-    return {RejectReason::firm_killed, c.firm, 0};
-  }
-  if (c.price_ticks != 0 && (!has_price(order.type) || !in_range(c.price_ticks))) {
-    return {RejectReason::bad_price, c.price_ticks, has_price(order.type) ? kMaxPriceTicks : 0};
-  }
-  if (c.stop_price_ticks != 0 && (!order.untriggered || !in_range(c.stop_price_ticks))) {
-    return {RejectReason::bad_stop_price, c.stop_price_ticks, order.untriggered ? kMaxPriceTicks : 0};
-  }
-  const Qty max_qty = instruments[order.instrument].max_qty;
-  if (c.qty != 0 && (c.qty <= order.cum || c.qty > max_qty)) {
-    return {RejectReason::bad_quantity, c.qty, max_qty};
-  }
-  return {};
-}
-
 void State::amend(const Command& command) {
   Owned* const entry = find_live(command);
   if (entry == nullptr) {
@@ -532,69 +429,6 @@ void State::amend_anew(const Command& command, Owned& entry, const Order& wanted
     if (in.has_stops && range_high != 0) {
       trigger_stops(in, now);
     }
-  }
-}
-
-// --- fetching ahead: nothing here may read what does not exist, so each step looks before it follows
-
-// Where a new order would rest. Null when it is not sound: nobody has checked it yet.
-const Level* State::level_ahead(const Command& c) const noexcept {
-  const bool sound = (c.side == Side::buy || c.side == Side::sell) && in_range(c.price_ticks);
-  return sound ? ladder(instruments[c.instrument], c.side).place(level_key(c.side, static_cast<std::int32_t>(c.price_ticks))) : nullptr;
-}
-
-void State::fetch_tables(const Command& c) const noexcept {
-  if (c.kind == CommandKind::new_order) {
-    if (c.instrument < instruments.size() && c.firm <= kMaxFirmId) {
-      __builtin_prefetch(&instruments[c.instrument]);
-      __builtin_prefetch(reinterpret_cast<const char*>(&instruments[c.instrument]) + 64);
-      if (const std::uint32_t row = firms[c.firm].cell_pages; row != 0) {
-        __builtin_prefetch(&cell_numbers[std::size_t{cell_pages[row - 1][c.instrument / 64]} * 64 + c.instrument % 64]);
-      }
-      if (!c.cl_ord_id.empty()) {
-        cl_ord_ids.prefetch(c.firm, c.cl_ord_id);
-      }
-    }
-  } else if (const std::uint64_t count = c.order_id == 0 ? 0 : count_of(c.order_id); count != 0) {
-    __builtin_prefetch(&owned[count]);
-  }
-}
-
-void State::fetch_order(const Command& c) const noexcept {
-  if (c.kind == CommandKind::new_order) {
-    if (c.instrument < instruments.size() && c.firm <= kMaxFirmId) {
-      __builtin_prefetch(&cells[find_cell(c.firm, c.instrument)], 1);
-      __builtin_prefetch(level_ahead(c), 1);
-    }
-  } else if (const std::uint64_t count = c.order_id == 0 ? 0 : count_of(c.order_id); count != 0) {
-    __builtin_prefetch(&slab[owned[count].slot], 1);
-  }
-}
-
-void State::fetch_around(const Command& c) const noexcept {
-  if (c.kind == CommandKind::new_order) {
-    if (c.instrument < instruments.size()) {
-      if (const Level* const level = level_ahead(c); level != nullptr) {
-        __builtin_prefetch(&slab[level->tail], 1);
-      }
-    }
-  } else if (const std::uint64_t count = c.order_id == 0 ? 0 : count_of(c.order_id); count != 0) {
-    const Order& order = slab[owned[count].slot];
-    __builtin_prefetch(&slab[order.prev], 1);
-    __builtin_prefetch(&slab[order.next], 1);
-    __builtin_prefetch(&cells[order.cell], 1);
-    __builtin_prefetch(&instruments[order.instrument]);
-    __builtin_prefetch(reinterpret_cast<const char*>(&instruments[order.instrument]) + 64);
-  }
-}
-
-void State::fetch_level(const Command& c) const noexcept {
-  if (c.kind == CommandKind::new_order) {
-    return;
-  }
-  if (const std::uint64_t count = c.order_id == 0 ? 0 : count_of(c.order_id); count != 0 && owned[count].slot != kNoSlot) {
-    const Order& order = slab[owned[count].slot];
-    __builtin_prefetch(ladder(instruments[order.instrument], order.side).place(level_key(order.side, order.price)), 1);
   }
 }
 

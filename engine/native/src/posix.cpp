@@ -65,11 +65,12 @@ Transfer write_at(int fd, std::span<const std::uint8_t> from, std::uint64_t offs
 }
 
 Transfer zero_at(int fd, std::uint64_t size, std::uint64_t offset) noexcept {
-  alignas(kBlock) static constexpr std::array<std::uint8_t, 65536> kZeros{};
+  // Large, because a busy device takes as long for a small write; not const, so that it takes no room in the program.
+  alignas(kBlock) static std::array<std::uint8_t, std::size_t{1} << 20U> zeros{};
   Transfer done;
   while (done.bytes < size && done.error == 0) {
-    const std::uint64_t chunk = std::min<std::uint64_t>(kZeros.size(), size - done.bytes);
-    const Transfer part = write_at(fd, std::span(kZeros).first(chunk), offset + done.bytes);
+    const std::uint64_t chunk = std::min<std::uint64_t>(zeros.size(), size - done.bytes);
+    const Transfer part = write_at(fd, std::span(zeros).first(chunk), offset + done.bytes);
     done.bytes += part.bytes;
     done.error = part.error;
   }

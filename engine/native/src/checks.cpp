@@ -1,0 +1,103 @@
+// Every check that may refuse an order, in the order in which the refusals come.
+#include "order_kinds.hpp"
+#include "state.hpp"
+
+namespace exchange {
+
+State::Refusal State::check_shape(const Command& c) const noexcept {
+  if (c.instrument >= instruments.size()) {
+    return {RejectReason::unknown_instrument, c.instrument, static_cast<std::int64_t>(instruments.size())};
+  }
+  if (is_stop(c.ord_type) && !may_wait(c.tif)) {
+    return {RejectReason::bad_time_in_force, static_cast<std::int64_t>(c.tif), 0};
+  }
+  if (has_price(c.ord_type) && !is_price(c.price_ticks)) {
+    return {RejectReason::bad_price, c.price_ticks, kMaxPriceTicks};
+  }
+  if (is_stop(c.ord_type) && !is_price(c.stop_price_ticks)) {
+    return {RejectReason::bad_stop_price, c.stop_price_ticks, kMaxPriceTicks};
+  }
+  const Qty max_qty = instruments[c.instrument].max_qty;
+  if (c.qty < 1 || c.qty > max_qty) {
+    return {RejectReason::bad_quantity, c.qty, max_qty};
+  }
+  const SessionState state = instruments[c.instrument].state;
+  const bool at_once = c.ord_type == OrdType::market || !may_wait(c.tif);
+  if (state == SessionState::closed || (state != SessionState::continuous && at_once)) {
+    return {RejectReason::wrong_state, static_cast<std::int64_t>(state), 0};
+  }
+  return {};
+}
+
+bool State::within_rate(FirmRow& row, TimeNs now) noexcept {
+  const std::int64_t full = row.burst * kToken;
+  const TimeNs elapsed = now - row.last;
+  row.last = now;
+  row.tokens = elapsed >= row.fill_ns ? full : std::min(full, row.tokens + elapsed * row.rate);
+  const bool within = row.tokens >= kToken;
+  row.tokens -= within ? kToken : 0;
+  return within;
+}
+
+bool State::is_fat_finger(const Instrument& in, const Order& order) noexcept {
+  const std::int64_t anchor = in.last_px != 0 ? in.last_px : in.reference;
+  const std::int64_t pct = in.fat_finger_pct;
+  const std::int64_t price = order.price;
+  return anchor != 0 && (order.side == Side::buy ? price * 100 > anchor * pct : price * pct < anchor * 100);
+}
+
+// `more_open`: what the order would add to its side's open quantity.
+State::Refusal State::check_risk(const Order& order, Qty order_qty, Qty more_open, std::int64_t twice_anchor) noexcept {
+  FirmRow& row = firms[order.firm];
+  if (row.rate > 0) {
+    if (!within_rate(row, now)) {
+      return {RejectReason::order_rate, row.rate, row.burst};
+    }
+  }
+  if (row.max_order_qty > 0 && order_qty > row.max_order_qty) {
+    return {RejectReason::order_size, order_qty, row.max_order_qty};
+  }
+  const Instrument& in = instruments[order.instrument];
+  if (in.fat_finger_pct > 0 && has_price(order.type) && is_fat_finger(in, order)) [[unlikely]] {
+    return {RejectReason::fat_finger, order.price, in.last_px != 0 ? in.last_px : in.reference};
+  }
+  if (order.type == OrdType::market && twice_anchor > 0) {
+    const std::int64_t cap = config.instruments[order.instrument].market_notional_cap;
+    const std::int64_t doubled = twice_anchor * order_qty;  // 2 * 10^9 times 10^9 fits
+    if (cap > 0 && (doubled / 2 > cap || (doubled / 2 == cap && doubled % 2 != 0))) {
+      return {RejectReason::notional_cap, doubled / 2, cap};
+    }
+  }
+  if (row.position_limit > 0) {
+    const PositionCell& cell = cells[order.cell];  // cell 0 is nobody's and stays zero
+    const Qty held = order.side == Side::buy ? cell.net : -cell.net;
+    const Qty would_be = held + cell.open[side_index(order.side)] + more_open;
+    if (would_be > row.position_limit) {
+      return {RejectReason::position_limit, would_be, row.position_limit};
+    }
+  }
+  return {};
+}
+
+State::Refusal State::check_amend(const Command& c, const Order& order) const noexcept {
+  const SessionState state = instruments[order.instrument].state;
+  if (state == SessionState::closed) {
+    return {RejectReason::wrong_state, static_cast<std::int64_t>(state), 0};
+  }
+  if (firms[c.firm].killed) {
+    return {RejectReason::firm_killed, c.firm, 0};
+  }
+  if (c.price_ticks != 0 && (!has_price(order.type) || !is_price(c.price_ticks))) {
+    return {RejectReason::bad_price, c.price_ticks, has_price(order.type) ? kMaxPriceTicks : 0};
+  }
+  if (c.stop_price_ticks != 0 && (!order.untriggered || !is_price(c.stop_price_ticks))) {
+    return {RejectReason::bad_stop_price, c.stop_price_ticks, order.untriggered ? kMaxPriceTicks : 0};
+  }
+  const Qty max_qty = instruments[order.instrument].max_qty;
+  if (c.qty != 0 && (c.qty <= order.cum || c.qty > max_qty)) {
+    return {RejectReason::bad_quantity, c.qty, max_qty};
+  }
+  return {};
+}
+
+}  // namespace exchange
