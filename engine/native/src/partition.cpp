@@ -121,8 +121,8 @@ bool Partition::take_batch() {
     take(*input, ts_ns);
     inputs_.take();
   }
-  inputs_.release();
   show_batch();
+  inputs_.release();  // last: what waits no more is answered
   return !giving_up_;
 }
 

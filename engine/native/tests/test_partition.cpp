@@ -251,27 +251,40 @@ TEST("a frame of many pieces arrives whole") {
   CHECK(frames.size() == 601 && std::get<DepthFrame>(frames.back()).depth.bids.size() == 600);
 }
 
-TEST("a timer that is due is sequenced by the partition itself, also when nobody sends anything") {
+EngineConfig quick_halt() {
   EngineConfig config = engine_config();
   config.instruments[0].reference_ticks = 1000;
   config.instruments[0].luld_bps = 100;
   config.limit_state_ns = 1'000'000;
   config.halt_ns = 1'000'000;
-  Gate gate(config);
+  return config;
+}
+
+// The band ends at 1010: a limit state begins, after a millisecond a halt, after one more trading goes on.
+void run_into_the_band(Gate& gate) {
   gate.log().confirmed = ~SeqNum{0};
   gate.put(support::new_order(Side::sell, 1011, 1, 1));
-  gate.put(support::new_order(Side::buy, 1011, 1, 2));  // the band ends at 1010: a limit state begins, then a halt
+  gate.put(support::new_order(Side::buy, 1011, 1, 2));
+}
+
+TEST("a timer that is due is sequenced by the partition itself when nobody sends anything") {
+  Gate gate(quick_halt());
+  run_into_the_band(gate);
   wait_until([&] { return gate.partition().stats(false).seq_num >= 3; });
-  (void)gate.released();
-  Depth depth;
-  wait_until([&] {
+  CHECK(gate.log().appended <= 4);
+}
+
+TEST("a timer that is due is sequenced while questions come without a pause") {
+  constexpr int kQuestions = 30'000;  // many milliseconds of work, put in much faster
+  Gate gate(quick_halt());
+  run_into_the_band(gate);
+  for (int i = 0; i < kQuestions; ++i) {
     gate.put({}, true);
-    for (const Frame& frame : gate.released()) {
-      depth = std::get<DepthFrame>(frame).depth;
-    }
-    return depth.seq_num >= 3 && depth.state == SessionState::continuous && !depth.limit_state;
-  });
-  CHECK(depth.seq_num <= 4 && gate.log().appended == depth.seq_num);
+  }
+  wait_until([&] { return gate.partition().stats(false).queue_depth == 0; });
+  const auto frames = gate.released();
+  CHECK(frames.size() == kQuestions + 2);
+  CHECK(std::get<DepthFrame>(frames.back()).depth.seq_num >= 3);
 }
 
 // ---- the link in front of held partitions ----

@@ -1,7 +1,10 @@
+#include <fcntl.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
 
+#include "../src/snapshot_file.hpp"
 #include "check.hpp"
 #include "exchange/snapshot.hpp"
 #include "flow_support.hpp"
@@ -173,20 +176,75 @@ TEST("only the newest are kept, damaged ones not counted, and leftovers of a cra
   CHECK(!fs::exists(snapshot_folder(dir.path()) + "/00000000000000000045.snap.tmp"));
 }
 
-TEST("a state of many blocks goes through the file whole") {
-  const support::TempDir dir;
+EngineConfig large_config() {
   EngineConfig config = support::flow_config();
   config.max_live_orders = 100'000;
-  Engine engine(config);
+  return config;
+}
+
+// Several blocks in a file.
+Engine large_engine() {
+  Engine engine(large_config());
   for (std::uint64_t i = 0; i < 60'000; ++i) {
     Command command = support::new_order(Side::buy, static_cast<Price>(1 + i % 5000), 1 + static_cast<Qty>(i % 9));
     command.cl_ord_id = *ClOrdId::parse("a long client order id " + std::to_string(i));
     (void)engine.apply(command);
   }
+  return engine;
+}
+
+TEST("a state of many blocks goes through the file whole") {
+  const support::TempDir dir;
+  const Engine engine = large_engine();
   const std::string path = write_snapshot(dir.path(), engine, kMark).path;
   CHECK(fs::file_size(path) > std::uintmax_t{3} << 20U);
-  Engine loaded(config);
+  Engine loaded(large_config());
   CHECK(load_snapshot(path, loaded).state_hash == engine.state_hash() && loaded.live_orders() == 60'000);
+}
+
+TEST("after a load that failed half way the older snapshot goes into a fresh engine") {
+  const support::TempDir dir;
+  Engine engine = large_engine();
+  const std::uint64_t older = engine.state_hash();
+  (void)write_snapshot(dir.path(), engine, kMark);
+  (void)engine.apply(support::new_order(Side::buy, 7, 7));
+  const std::string newest = write_snapshot(dir.path(), engine, kMark).path;
+  std::string bytes = bytes_of(newest);
+  bytes[bytes.size() - 5] = static_cast<char>(bytes[bytes.size() - 5] ^ 4);
+  put_bytes(newest, bytes);
+  Engine loaded(large_config());
+  std::vector<std::string> warnings;
+  const auto info = load_newest_snapshot(dir.path(), large_config(), loaded, warnings);
+  CHECK(info && info->seq_num == 60'000 && warnings.size() == 1 && loaded.state_hash() == older);
+}
+
+TEST("blocks that were exchanged are noticed, though each of them is good") {
+  const support::TempDir dir;
+  const std::string path = dir.path() + "/file";
+  {
+    const UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    SnapshotWriter writer(path, fd.get());
+    writer.put(std::vector<std::uint8_t>(kSnapshotBlock, 1));
+    writer.put(std::vector<std::uint8_t>(kSnapshotBlock, 2));
+    writer.finish({});
+  }
+  const auto read_all = [&path] {
+    SnapshotReader reader(path);
+    std::vector<std::uint8_t> to(3 * kSnapshotBlock);
+    CHECK(reader.get(to) == 2 * kSnapshotBlock);
+    reader.check_end();
+  };
+  read_all();
+  const std::string bytes = bytes_of(path);
+  constexpr std::size_t kWhole = kSnapshotBlockHeader + kSnapshotBlock;
+  put_bytes(path, bytes.substr(0, kSnapshotHeaderSize) + bytes.substr(kSnapshotHeaderSize + kWhole) + bytes.substr(kSnapshotHeaderSize, kWhole));
+  bool refused = false;
+  try {
+    read_all();
+  } catch (const SnapshotError& error) {
+    refused = std::string(error.what()).find("not the ones that the header promises") != std::string::npos;
+  }
+  CHECK(refused);
 }
 
 TEST("a snapshot folder that cannot be made is an error that names it") {
