@@ -24,6 +24,7 @@ LogDir = Annotated[Path, typer.Option(help="Folder of the order log, as `exchang
 Instruments = Annotated[
     Path, typer.Option("--instruments", help="The instruments file that the core was started with.", show_default="the packaged list")
 ]
+Limits = Annotated[Path | None, typer.Option("--limits", help="The limits file that the core was started with. Default: none.")]
 Partitions = Annotated[int | None, typer.Option(min=1, max=64, help="The core's number of partitions. Default: as many as DIR has.")]
 Output = Annotated[str, typer.Option(help="table or json, on stdout.")]
 LAST = "last"
@@ -41,6 +42,7 @@ def replay(
     verify: Annotated[bool, typer.Option("--verify", help="Check that every snapshot and its tail give the log's state.")] = False,
     zone: Annotated[str, typer.Option(help="Time zone of a moment without an offset, and of the times shown.")] = "UTC",
     instruments: Instruments = default_instruments_path(),
+    limits: Limits = None,
     partitions: Partitions = None,
     output: Output = "table",
 ) -> None:
@@ -48,7 +50,7 @@ def replay(
 
     Example: exchange replay --log-dir ./log --at 2026-11-20T10:15:23.456789 --instrument AAPL
     """
-    from engine.tools.edge import open_log
+    from engine.tools.edge import LogFiles, open_log
 
     as_json = _as_json(output)
     questions = {"--at": at is not None, "--seq-num": seq_num is not None, "--trace": trace is not None, "--verify": verify}
@@ -56,7 +58,7 @@ def replay(
     if len(asked) != 1:
         given = " and ".join(asked) or "nothing of the kind"
         raise VenueError(f"replay: expected one of --at, --seq-num, --trace and --verify, got {given}", hint="see exchange replay --help")
-    log = open_log(log_dir, instruments, partitions)
+    log = open_log(LogFiles(log_dir, instruments, limits, partitions))
     if verify:
         _verify(log, as_json)
     elif trace is not None:
@@ -103,6 +105,7 @@ def _verify(log: VenueLog, as_json: bool) -> None:
 def snapshot(
     log_dir: LogDir,
     instruments: Instruments = default_instruments_path(),
+    limits: Limits = None,
     partitions: Partitions = None,
     keep: Annotated[int, typer.Option(min=1, max=1000, help="Newest snapshots to keep.")] = 3,
     output: Output = "table",
@@ -111,11 +114,11 @@ def snapshot(
 
     Example: exchange snapshot --log-dir ./log
     """
-    from engine.tools.edge import open_log
+    from engine.tools.edge import LogFiles, open_log
     from engine.tools.snapshots import made_json, made_lines, make_snapshots
 
     as_json = _as_json(output)
-    made = make_snapshots(open_log(log_dir, instruments, partitions), keep)
+    made = make_snapshots(open_log(LogFiles(log_dir, instruments, limits, partitions)), keep)
     _print(made_json(made), made_lines(made), as_json)
 
 
@@ -124,6 +127,7 @@ def verify_release(
     new: Annotated[str, typer.Argument(help="The build to hold against it.")],
     log: Annotated[Path, typer.Option("--log", help="Folder of the order log to replay through both.")],
     instruments: Instruments = default_instruments_path(),
+    limits: Limits = None,
     partitions: Partitions = None,
     output: Output = "table",
 ) -> None:
@@ -131,12 +135,12 @@ def verify_release(
 
     Example: exchange verify-release installed ./dist/opsctl-1.1.0-cp311-cp311-linux_x86_64.whl --log ./log
     """
-    from engine.tools.compare import LogFiles, compare, comparison_json, comparison_lines
-    from engine.tools.edge import EXIT_DIFFERENT, last_seq_nums, open_log
+    from engine.tools.compare import Scope, compare, comparison_json, comparison_lines
+    from engine.tools.edge import EXIT_DIFFERENT, LogFiles, last_seq_nums, open_log
 
     as_json = _as_json(output)
-    files = LogFiles(log, instruments, last_seq_nums(open_log(log, instruments, partitions)))
-    found = compare(old, new, files)
+    files = LogFiles(log, instruments, limits, partitions)
+    found = compare(old, new, Scope(files, last_seq_nums(open_log(files))))
     _print(comparison_json(found), comparison_lines(found), as_json)
     if found.difference is not None:
         raise typer.Exit(EXIT_DIFFERENT)
@@ -151,6 +155,7 @@ def eod(
     maker_rebate: Annotated[str, typer.Option(help="Money a share for an order that rested.")] = "0.002",
     taker_fee: Annotated[str, typer.Option(help="Money a share from an order that came in.")] = "0.003",
     instruments: Instruments = default_instruments_path(),
+    limits: Limits = None,
     partitions: Partitions = None,
     output: Output = "table",
 ) -> None:
@@ -158,7 +163,7 @@ def eod(
 
     Example: exchange eod --log-dir ./log --date 2026-11-20 --csv ./eod
     """
-    from engine.tools.edge import note, open_log
+    from engine.tools.edge import LogFiles, note, open_log
     from engine.tools.eod import DaySettings, check_settlement_days, load_holidays, parse_rate, require_sums, settled_day
     from engine.tools.eod_text import day_json, day_lines, write_csv
     from engine.tools.settle import FeeRates
@@ -168,7 +173,7 @@ def eod(
     rates = FeeRates(parse_rate(maker_rebate, "--maker-rebate"), parse_rate(taker_fee, "--taker-fee"))
     settings = DaySettings(rates, check_settlement_days(settlement_days), load_holidays(holidays))
     trade_date = parse_date(date)
-    day = settled_day(open_log(log_dir, instruments, partitions), trade_date, settings)
+    day = settled_day(open_log(LogFiles(log_dir, instruments, limits, partitions)), trade_date, settings)
     _print(day_json(day), day_lines(day), as_json)
     require_sums(day)
     for path in write_csv(day, csv) if csv is not None else ():

@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.config import VenueError
 from engine.tools.builds import Build, Lines, find_build
-from engine.tools.edge import note
+from engine.tools.edge import LogFiles, note
 from engine.tools.text import number_text, table
 from engine.types import CommandKind
 
@@ -45,27 +45,28 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class LogFiles:
+class Scope:
     """The log, and up to which seq_num each partition is compared: it may be growing."""
 
-    log_dir: Path
-    instruments: Path
+    files: LogFiles
     ends: Sequence[int]
 
     def arguments(self, partition: int) -> list[str]:
         """Of `engine.tools.stream`."""
-        return ["--log-dir", str(self.log_dir.absolute()), "--instruments", str(self.instruments.absolute()),
-                "--partition", str(partition), "--until", str(self.ends[partition])]  # fmt: skip
+        files = self.files
+        made = ["--log-dir", str(files.log_dir.absolute()), "--instruments", str(files.instruments.absolute())]
+        made += ["--limits", str(files.limits.absolute())] if files.limits is not None else []
+        return [*made, "--partition", str(partition), "--until", str(self.ends[partition])]
 
 
-def compare(old: str, new: str, files: LogFiles) -> Comparison:
+def compare(old: str, new: str, scope: Scope) -> Comparison:
     """Raises VenueError when one of the builds cannot be found or cannot replay the log."""
     with TemporaryDirectory(prefix="exchange-verify-") as folder:
         scratch = Path(folder)
         builds = (find_build(old, scratch / "old"), find_build(new, scratch / "new"))
         names, commands, reports, same_state = ("", ""), 0, 0, True
-        for partition in range(len(files.ends)):
-            found = _compare_partition(builds, files, partition, scratch)
+        for partition in range(len(scope.ends)):
+            found = _compare_partition(builds, scope, partition, scratch)
             if found.difference is not None:
                 return found
             names, commands, reports = (found.old, found.new), commands + found.commands, reports + found.reports
@@ -73,8 +74,8 @@ def compare(old: str, new: str, files: LogFiles) -> Comparison:
     return Comparison(*names, commands, reports, same_state)
 
 
-def _compare_partition(builds: tuple[Build, Build], files: LogFiles, partition: int, scratch: Path) -> Comparison:
-    arguments = files.arguments(partition)
+def _compare_partition(builds: tuple[Build, Build], scope: Scope, partition: int, scratch: Path) -> Comparison:
+    arguments = scope.arguments(partition)
     first, reports, chunks = 1, 0, 0
     with Lines(builds[0], arguments, scratch) as old_lines, Lines(builds[1], arguments, scratch) as new_lines:
         pairs = zip_longest(old_lines, new_lines)
@@ -92,7 +93,7 @@ def _compare_partition(builds: tuple[Build, Build], files: LogFiles, partition: 
         else:
             raise VenueError("neither build came to the end of the log", hint="try again; it should not happen", exit_code=1)
         last = max(old.get("seq_num", first), new.get("seq_num", first))
-    difference = _first_difference(builds, files, partition, (first, last), scratch)
+    difference = _first_difference(builds, scope, partition, (first, last), scratch)
     return Comparison(*names, difference.seq_num - 1, reports, False, difference)
 
 
@@ -105,9 +106,9 @@ def _names(builds: tuple[Build, Build], old: Fields | None, new: Fields | None) 
     return made[0], made[1]
 
 
-def _first_difference(builds: tuple[Build, Build], files: LogFiles, partition: int, span: tuple[int, int], scratch: Path) -> Difference:
+def _first_difference(builds: tuple[Build, Build], scope: Scope, partition: int, span: tuple[int, int], scratch: Path) -> Difference:
     """Both builds again, with the reports of the chunk whose digests differ."""
-    arguments = [*files.arguments(partition), "--reports", *map(str, span)]
+    arguments = [*scope.arguments(partition), "--reports", *map(str, span)]
     with Lines(builds[0], arguments, scratch) as old_lines, Lines(builds[1], arguments, scratch) as new_lines:
         for old, new in zip_longest(old_lines, new_lines):
             if old is None or new is None:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from engine import _core
 from engine.config import VenueError, load_instruments
+from engine.firms import load_firms
 from engine.instruments import instruments_digest, partition_config
 from engine.tools.text import number_text
 from engine.tools.when import moment_text
-from engine.types import Command, EngineConfig, Instrument, Report
+from engine.types import Command, EngineConfig, FirmLimits, Instrument, Report
 
 PARTITION_FOLDER = re.compile(r"partition-(\d+)")
 PROGRESS_RECORDS = 5_000_000
@@ -64,16 +65,27 @@ class VenueLog:
         return self.partitions[instrument.instrument_id % len(self.partitions)]
 
 
-def open_log(log_dir: Path, instruments_path: Path, partitions: int | None = None) -> VenueLog:
+@dataclass(frozen=True, slots=True)
+class LogFiles:
+    """What a log is opened with: its folder, and the files that its core was started with. `partitions` None: as many as there are."""
+
+    log_dir: Path
+    instruments: Path
+    limits: Path | None = None
+    partitions: int | None = None
+
+
+def open_log(files: LogFiles) -> VenueLog:
     """Reads settings and folder names only. Raises VenueError naming option and folder."""
-    instruments = load_instruments(instruments_path)
-    folders = partition_folders(log_dir, partitions)
-    made = tuple(_partition(instruments, number, folder, len(folders)) for number, folder in enumerate(folders))
-    return VenueLog(log_dir, instruments, made)
+    instruments = load_instruments(files.instruments)
+    limits = load_firms(files.limits).default if files.limits is not None else FirmLimits()
+    folders = partition_folders(files.log_dir, files.partitions)
+    made = tuple(_partition(instruments, limits, number, folder, len(folders)) for number, folder in enumerate(folders))
+    return VenueLog(files.log_dir, instruments, made)
 
 
-def _partition(instruments: tuple[Instrument, ...], number: int, folder: Path, count: int) -> Partition:
-    config = partition_config(instruments, partitions=count, partition=number)
+def _partition(instruments: tuple[Instrument, ...], limits: FirmLimits, number: int, folder: Path, count: int) -> Partition:
+    config = partition_config(instruments, limits, count, number)
     return Partition(number, folder, config, _core.log_config_digest(config.as_tuple(), instruments_digest(instruments)))
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from engine import COMMIT, __version__
 from engine.config import VenueError
-from engine.tools.edge import NO_LIMIT, Partition, Wanted, log_errors, open_log, run_through, run_to
+from engine.tools.edge import NO_LIMIT, LogFiles, Partition, Wanted, log_errors, open_log, run_through, run_to
 
 FORMAT = 1
 CHUNK_COMMANDS = 65_536
@@ -27,13 +27,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="engine.tools.stream", description="Digests or reports of a log's replay, as JSON lines.")
     parser.add_argument("--log-dir", type=Path, required=True)
     parser.add_argument("--instruments", type=Path, required=True)
+    parser.add_argument("--limits", type=Path)
     parser.add_argument("--partition", type=int, default=0)
     parser.add_argument("--until", type=int, default=NO_LIMIT)
     parser.add_argument("--chunk", type=int, default=CHUNK_COMMANDS)
     parser.add_argument("--reports", type=int, nargs=2, metavar=("FIRST", "LAST"))
     options = parser.parse_args(arguments)
     try:
-        partition = open_log(options.log_dir, options.instruments).partitions[options.partition]
+        partition = open_log(LogFiles(options.log_dir, options.instruments, options.limits)).partitions[options.partition]
         lines = reports(partition, *options.reports) if options.reports else digests(partition, options.chunk, options.until)
         with log_errors(partition.folder):
             for line in lines:

@@ -17,8 +17,6 @@ from tests.bench.report import PartResults
 RUNS = 5
 HISTOGRAMS = BUILD / "histograms"
 OPEN_RATES = (("100k", 100_000), ("1m", 1_000_000))
-SMALL = ("--small",) if os.environ.get("BENCH_SMALL") else ()
-"""BENCH_SMALL=1: a hundredth of the work, to see that everything runs. Its figures mean nothing."""
 
 
 def prepare(results: PartResults) -> None:
@@ -56,7 +54,7 @@ def _folder() -> Iterator[str]:
 
 
 def _ask(*arguments: str, runs: int = RUNS) -> Answer:
-    return ask(*arguments, "--runs", str(runs), *SMALL)
+    return ask(*arguments, "--runs", str(runs))
 
 
 def _millions(rates: list[float]) -> str:

@@ -13,7 +13,7 @@ from sample_day import DAY, order, timed
 
 from engine import __version__, _core
 from engine.tools import builds
-from engine.tools.edge import open_log
+from engine.tools.edge import LogFiles, open_log
 from engine.tools.stream import digests, reports
 from engine.types import Side
 
@@ -156,7 +156,7 @@ def test_a_file_that_is_no_wheel_is_refused(exchange, day, tmp_path):
 
 
 def test_the_comparison_ends_where_the_log_ended_when_it_began(day):
-    (partition,) = open_log(day.log_dir, day.instruments).partitions
+    (partition,) = open_log(LogFiles(day.log_dir, day.instruments)).partitions
     lines = list(digests(partition, 4, 10))
     assert [line["seq_num"] for line in lines if "digest" in line] == [4, 8, 10]
     assert lines[-1]["end"] == 10
@@ -166,14 +166,14 @@ def test_the_comparison_ends_where_the_log_ended_when_it_began(day):
 
 @pytest.mark.parametrize("chunk", [1, 5, 19, 1000])
 def test_the_last_digest_does_not_depend_on_the_chunks(day, chunk):
-    (partition,) = open_log(day.log_dir, day.instruments).partitions
+    (partition,) = open_log(LogFiles(day.log_dir, day.instruments)).partitions
     *_, last, end = digests(partition, chunk, 19)
     *_, whole, whole_end = digests(partition, 7, 19)
     assert (last["digest"], last["reports"], end) == (whole["digest"], whole["reports"], whole_end)
 
 
 def test_the_reports_of_a_range_come_with_their_commands(day):
-    (partition,) = open_log(day.log_dir, day.instruments).partitions
+    (partition,) = open_log(LogFiles(day.log_dir, day.instruments)).partitions
     lines = list(reports(partition, 4, 7))
     assert [line["seq_num"] for line in lines] == [4, 5, 6, 7]
     assert lines[-1]["command"]["qty"] == 30 and len(lines[-1]["reports"]) == 3

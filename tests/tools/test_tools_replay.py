@@ -8,9 +8,11 @@ import pytest
 from sample_day import DAY, Sample, order, same_as_golden, session, timed
 
 from engine import _core
-from engine.instruments import partition_config
+from engine.config import load_instruments
+from engine.firms import load_firms
+from engine.instruments import instruments_digest, partition_config
 from engine.tools.book import Moment, book_at
-from engine.tools.edge import open_log, run_through
+from engine.tools.edge import LogFiles, open_log, run_through
 from engine.types import Command, CommandKind, OrdType, SessionState, Side, TimeInForce
 
 
@@ -91,6 +93,24 @@ def test_another_instruments_file_is_refused(exchange, day):
     assert ran.code == 1 and ran.refused and "other instruments or limits" in ran.refused.message
 
 
+def test_a_log_with_limits_is_read_with_the_limits_file_of_its_core(exchange, empty, tmp_path):
+    limits = tmp_path / "firms.yaml"
+    limits.write_text("default: {max_order_quantity: 5}\n")
+    config = partition_config(load_instruments(empty.instruments), load_firms(limits).default)
+    digest = _core.log_config_digest(config.as_tuple(), instruments_digest(load_instruments(empty.instruments)))
+    writer = _core.LogWriter(str(empty.log_dir), digest)
+    writer.append([one.as_tuple() for one in timed((order(7, Side.BUY, 6, 100), order(7, Side.BUY, 5, 100)))])
+    writer.close()
+    book = ["--at", "last", "--instrument", "AAPL"]
+    assert "  5  1.00" in exchange(*asked(empty, *book, "--limits", limits)).out
+    refused = exchange(*asked(empty, *book)).refused
+    assert refused and "other instruments or limits" in refused.message
+    made = exchange("snapshot", "--log-dir", empty.log_dir, "--instruments", empty.instruments, "--limits", limits)
+    assert made.code == 0 and "seq_num 2" in made.out
+    compared = ["verify-release", "installed", "installed", "--log", empty.log_dir, "--instruments", empty.instruments, "--limits", limits]
+    assert "same: 2 commands give the same 2 reports" in exchange(*compared).out
+
+
 def test_a_damaged_record_is_named_and_not_taken_for_the_end(exchange, day):
     path = day.log_dir / "00000001.log"
     data = bytearray(path.read_bytes())
@@ -103,7 +123,7 @@ def test_a_damaged_record_is_named_and_not_taken_for_the_end(exchange, day):
 
 
 def test_every_moment_shows_the_same_book_with_and_without_snapshots(day):
-    log = open_log(day.log_dir, day.instruments)
+    log = open_log(LogFiles(day.log_dir, day.instruments))
     plain = [book_at(log, "AAPL", Moment(seq_num=seq_num), 100, True) for seq_num in range(1, len(DAY) + 1)]
     for seq_num in (3, 7, 12, 19):
         day.snapshot_at(seq_num)
@@ -151,7 +171,7 @@ def test_partitions_are_found_and_an_order_is_looked_for_in_its_own(exchange, em
         writer = _core.LogWriter(str(folder), empty.digest(2, partition))
         writer.append([one.as_tuple() for one in timed((order(7, Side.BUY, 3 + partition, 200, instrument=partition),))])
         writer.close()
-    log = open_log(empty.log_dir, empty.instruments)
+    log = open_log(LogFiles(empty.log_dir, empty.instruments))
     assert [one.config for one in log.partitions] == [partition_config(log.instruments, None, 2, number) for number in (0, 1)]
     assert "buy 4 limit 100.0 day, BRK.A, firm 7" in exchange(*asked(empty, "--trace", "2")).out
     assert "3  2.00" in exchange(*asked(empty, "--at", "last", "--instrument", "AAPL")).out
@@ -160,7 +180,7 @@ def test_partitions_are_found_and_an_order_is_looked_for_in_its_own(exchange, em
 
 
 def test_a_replay_of_the_log_is_the_run_itself(day):
-    engine = _core.Engine(partition_config(open_log(day.log_dir, day.instruments).instruments).as_tuple())
+    engine = _core.Engine(partition_config(open_log(LogFiles(day.log_dir, day.instruments)).instruments).as_tuple())
     for command in timed(DAY):
         engine.apply(*command.as_tuple())
     replayer = day.replayer()

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -144,6 +145,8 @@ class Life {
 [[noreturn]] void be_child(const Plan& plan, int to_parent) {
   (void)::prctl(PR_SET_PDEATHSIG, SIGKILL);
   (void)::alarm(kPatienceS);
+  const rlimit no_core{0, 0};
+  (void)::setrlimit(RLIMIT_CORE, &no_core);
   int code = 0;
   try {
     arm(plan.point);

@@ -148,12 +148,14 @@ class Run {
     const pid_t child = start_life(planned, messages);
     const Death death = watch(child, messages, planned.point);
     ++totals_.lives;
-    const bool killed = WIFSIGNALED(death.status) && WTERMSIG(death.status) == SIGKILL;
+    const bool stepped = planned.point.kind == Kind::steps || planned.point.kind == Kind::append;
+    const int signal = WIFSIGNALED(death.status) ? WTERMSIG(death.status) : 0;
+    const bool killed = signal == SIGKILL || (stepped && signal == SIGTRAP);  // SIGTRAP: at once where signals are blocked
     if (killed) {
       ++totals_.killed.at(static_cast<std::size_t>(planned.point.kind));
       require(planned.point.kind != Kind::none, "something killed the child that was to live");
     } else {
-      require(!WIFSIGNALED(death.status), "the child died of signal " + std::to_string(WTERMSIG(death.status)));
+      require(signal == 0, "the child died of signal " + std::to_string(signal));
       const int code = WEXITSTATUS(death.status);
       require(code == 0 || (code == kNoStart && planned.point.kind == Kind::fail), "the child ended with exit code " + std::to_string(code));
       ++totals_.ended;

@@ -175,19 +175,15 @@ std::optional<SnapshotInfo> load_newest_snapshot(const std::string& log_dir, con
     return std::nullopt;
   }
   for (const std::string& path : paths) {
-    bool began = false;
     try {
       if (const SnapshotInfo info = read_snapshot_header(path); info.seq_num > limit.seq_num || info.ts_ns > limit.ts_ns) {
         continue;
       }
-      began = true;
       return load_snapshot(path, engine);
     } catch (const SnapshotError& error) {
       warnings.push_back(std::string(error.what()) + "; left out, remove the file and make a new snapshot (exchange snapshot)");
     }
-    if (began) {
-      engine = Engine(config);
-    }
+    engine = Engine(config);  // the load may have come half way
   }
   return std::nullopt;
 }

@@ -145,13 +145,21 @@ TEST("a journal's thread takes no signal") {
   struct sigaction before {};
   mine.sa_handler = [](int) { taker = ::pthread_self(); };
   ::sigaction(SIGUSR1, &mine, &before);
-  {
-    Journal journal(config_for(dir.path()));
-    open(journal);
-    ::kill(::getpid(), SIGUSR1);
-    wait_for([] { return taker != 0; });
-    CHECK(::pthread_equal(taker, ::pthread_self()) != 0);
+  Journal journal(config_for(dir.path()));
+  open(journal);
+  sigset_t usr1{};
+  ::sigemptyset(&usr1);
+  ::sigaddset(&usr1, SIGUSR1);
+  ::pthread_sigmask(SIG_BLOCK, &usr1, nullptr);  // here too: whoever takes it now is a thread of the journal
+  ::kill(::getpid(), SIGUSR1);
+  for (std::uint64_t n = 1; n <= 5; ++n) {
+    CHECK(journal.append(command(n)));
+    wait_for([&journal, n] { return journal.confirmed_seq_num() == n; });
   }
+  CHECK(taker == 0);
+  ::pthread_sigmask(SIG_UNBLOCK, &usr1, nullptr);
+  wait_for([] { return taker != 0; });
+  CHECK(::pthread_equal(taker, ::pthread_self()) != 0);
   ::sigaction(SIGUSR1, &before, nullptr);
 }
 
