@@ -148,9 +148,7 @@ def test_what_a_product_module_imports_is_declared(project):
     product = [path for folder in ("engine", "ops") for path in (ROOT / folder).rglob("*.py")]
     used = {name.replace("_", "-") for path in product for name in imports(path)}
     ours = {name.replace("_", "-") for name in sys.stdlib_module_names} | {"engine", "ops"}
-    assert used - ours - declared - LIBRARY_FACE = ROOT / "engine/matching.py"
-"""For Python programs that embed the engine; no process of the venue imports it, so a release need not carry numpy."""
-BROUGHT_ALONG == set()
+    assert used - ours - declared - BROUGHT_ALONG == set()
 
 
 def texts():
