@@ -31,20 +31,24 @@ class Life {
     recover();
     const std::uint64_t burst = random_.below(3) == 0 ? 1 : 1 + random_.below(60);
     const std::uint64_t snapshot_every = random_.below(3) == 0 ? 20 + random_.below(200) : plan_.commands.size() + 1;
-    const bool ever_waits = random_.below(3) != 0;
+    const bool waits = random_.below(3) != 0;
+    const bool holds = waits && random_.below(2) == 0;
     for (std::size_t i = 0; i < plan_.commands.size(); ++i) {
       if (!append(i)) {
         tell_what_is_lost();
         return;
       }
-      if (ever_waits && i % burst == 0) {
+      if (waits && i % burst == burst - 1) {
+        hold_batches(false);
         wait_for_all();
+        hold_batches(holds);
       }
       if (i % snapshot_every == snapshot_every - 1) {
         make_snapshot();
       }
       tell_confirmed();
     }
+    hold_batches(false);
     journal_.close();
     tell_confirmed();
     if (journal_.confirmed_seq_num() == engine_.last_seq_num()) {
@@ -111,6 +115,7 @@ class Life {
 
   // As the program beside the core does, from the log.
   void make_snapshot() {
+    hold_batches(false);
     try {
       exchange::Replayer replayer(plan_.log.dir, support::flow_config(), plan_.log.config_digest);
       const auto made = exchange::make_snapshot(replayer);
@@ -125,6 +130,7 @@ class Life {
   }
 
   void tell_what_is_lost() {
+    hold_batches(false);
     while (journal_.lost() == exchange::Journal::Lost::nothing) {
       std::this_thread::yield();
     }

@@ -71,19 +71,30 @@ std::optional<Options> parse(int argc, char** argv) {
   return options;
 }
 
-// Every operation in every way. How many there are shows when a life ends before it comes to the point.
-void sweep(const Request& request, Totals& totals) {
-  std::uint64_t operations = 0;
+// The first life as said, the others by seed, as points: so a failure can be repeated from what is printed.
+bool run_with(const crash::Point& first, const Request& request, Totals& totals, std::uint64_t number) {
+  support::Random random(request.seed + (number << 32U));
   Request one = request;
-  for (bool met = true; met; ++operations) {
-    one.points = {{Kind::before, operations, 0}};
-    met = crash::run_once(one, totals);
+  one.points = {first, crash::random_point(random, {30, 40, true}), crash::random_point(random, {30, 40, true})};
+  return crash::run_once(one, totals);
+}
+
+// Every operation in every way, and a life from instruction to instruction inside one append. How many operations there
+// are shows when a life ends before it comes to the point.
+void sweep(const Request& request, Totals& totals) {
+  constexpr std::uint64_t kAppendSteps = 700;
+  std::uint64_t number = 0;
+  std::uint64_t operations = 0;
+  while (run_with({Kind::before, operations, 0}, request, totals, number++)) {
+    ++operations;
   }
   for (const Kind kind : {Kind::part, Kind::sectors, Kind::after, Kind::power, Kind::steps, Kind::fail}) {
     for (std::uint64_t at = 0; at < operations; ++at) {
-      one.points = {{kind, at, kind == Kind::steps ? 1 + at * 37 % 400 : at * 977 + 1}};
-      (void)crash::run_once(one, totals);
+      (void)run_with({kind, at, kind == Kind::steps ? 1 + at * 37 % 400 : at * 977 + 1}, request, totals, number++);
     }
+  }
+  for (std::uint64_t steps = 1; steps < kAppendSteps; steps += 9) {
+    (void)run_with({Kind::append, steps % 12, steps}, request, totals, number++);
   }
 }
 
@@ -96,7 +107,7 @@ void print(const Totals& totals) {
     const std::string_view name = crash::name_of(static_cast<Kind>(kind));
     std::printf(", %.*s %lu", static_cast<int>(name.size()), name.data(), count(totals.killed.at(kind)));
   }
-  std::printf("\n%lu confirmed commands all there; %lu more in the log, %lu writes taken back, %lu torn records cut, %lu segment switches, %lu snapshots\n",
+  std::printf("\n%lu confirmed commands all there; %lu more in the log, %lu writes taken back, %lu torn tails, %lu segment switches, %lu snapshots\n",
               count(totals.confirmed), count(totals.unconfirmed_kept), count(totals.refused), count(totals.torn), count(totals.switches),
               count(totals.snapshots));
 }

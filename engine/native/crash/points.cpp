@@ -16,6 +16,7 @@
 #include <charconv>
 #include <csignal>
 #include <mutex>
+#include <thread>
 #include <vector>
 
 #include "exchange/posix.hpp"
@@ -46,6 +47,7 @@ struct Armed {
   std::atomic<std::uint64_t> operations{0};
   std::atomic<std::uint64_t> left{0};  // instructions
   std::atomic<bool> failed{false};
+  std::atomic<bool> held{false};
   std::mutex mutex;
   std::vector<Unsynced> unsynced;
 };
@@ -138,7 +140,11 @@ void put_part(int fd, const void* from, std::size_t size, off_t offset) {
   const UniqueFd plain(::open(path_of(fd).c_str(), O_WRONLY | O_CLOEXEC));
   const auto* const bytes = static_cast<const std::uint8_t*>(from);
   if (armed.point.kind == Kind::part) {
-    (void)!::pwrite(plain.get(), bytes, 1 + armed.point.extra % size, offset);
+    std::size_t used = size;
+    while (used > 0 && bytes[used - 1] == 0) {
+      --used;
+    }
+    (void)!::pwrite(plain.get(), bytes, 1 + armed.point.extra % (used == 0 ? size : used), offset);
   } else {
     support::Random random(armed.point.extra);
     put_sectors(plain.get(), bytes, size, offset, random);
@@ -193,6 +199,9 @@ Result failing() noexcept {
 }
 
 ssize_t write_here(int fd, const void* from, std::size_t size, off_t offset) {
+  while (armed.held && reaches_device_at_once(fd)) {
+    std::this_thread::yield();
+  }
   const std::uint64_t number = armed.operations++;
   if (come_to(number)) {
     return failing<ssize_t>();
@@ -302,6 +311,8 @@ void end_append() noexcept {
     step(false);
   }
 }
+
+void hold_batches(bool held) noexcept { armed.held = held; }
 
 bool made_fail() noexcept { return armed.failed; }
 

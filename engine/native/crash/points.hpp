@@ -2,7 +2,7 @@
 //
 // A point is `kind:at:extra`; `at` counts from 0 in each life, recovery included. Kinds:
 //   before, after   at the file operation `at`, on this or that side of it
-//   part            in it: only the first bytes reach the file (extra: how many, modulo its size)
+//   part            in it: only the first bytes reach the file (extra: how many, modulo those up to the last that is not 0)
 //   sectors         in it: any sectors of it reach the file, as at a power cut (extra: which, a seed)
 //   power           before it, and what was written and not synced is gone again, sector by sector (extra: a seed)
 //   steps           `extra` machine instructions after the operation, in the thread that did it
@@ -48,6 +48,8 @@ void arm(const Point& point);
 // Around append() of the command `number` of this life.
 void begin_append(std::uint64_t number) noexcept;
 void end_append() noexcept;
+// While true, no batch is written under `device`: what is appended meanwhile shares one.
+void hold_batches(bool held) noexcept;
 // True when an operation was made to fail.
 [[nodiscard]] bool made_fail() noexcept;
 

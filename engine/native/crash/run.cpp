@@ -176,6 +176,7 @@ class Run {
     require(report.starts(), report.starts() ? "" : "the log is damaged: " + report.problems.front().text());
     require(report.last_seq_num >= planned.start, "the log has " + std::to_string(report.last_seq_num) + " records, it had " + std::to_string(planned.start));
     require(report.last_seq_num <= planned.start + planned.commands.size(), "the log has more records than commands were sent");
+    totals_.torn += report.problems.empty() ? 0 : 1;
     totals_.switches += report.segments.empty() ? 0 : report.segments.size() - 1;
     read_behind(planned, report.last_seq_num);
     SeqNum told = planned.start;
@@ -253,7 +254,6 @@ class Run {
       require(digest_of(engine.apply(record.command)) == digests_.at(record.seq_num - 1),
               "the reports of seq_num " + std::to_string(record.seq_num) + " are others after a start");
     });
-    totals_.torn += report.torn_records_cut;
     require(report.last_seq_num == last(), "a start finds " + std::to_string(report.last_seq_num) + " records, a reader " + std::to_string(last()));
     require(engine.state_hash() == hash_at(last()), "a start comes to another state than a clean engine");
     require(journal.confirmed_seq_num() == last() && journal.durable_seq_num() == last(), "what was found is not confirmed");

@@ -29,7 +29,7 @@ struct Totals {
   std::uint64_t confirmed = 0;                 // commands
   std::uint64_t unconfirmed_kept = 0;          // in the log, though nobody was told
   std::uint64_t refused = 0;                   // commands taken back after a failed write
-  std::uint64_t torn = 0;                      // records cut
+  std::uint64_t torn = 0;                      // tails of the log
   std::uint64_t snapshots = 0;
   std::uint64_t switches = 0;  // of segments
   std::array<std::uint64_t, 2> policies{};

@@ -33,7 +33,11 @@ std::optional<ReplayPlace> place_if_there(const std::string& log_dir, SeqNum seq
   }
 }
 
-[[noreturn]] void other_instruments(const std::string& log_dir) {
+// `digest` is what the log's segments carry, 0 when there is none yet.
+[[noreturn]] void other_instruments(const std::string& log_dir, std::uint64_t digest) {
+  if (digest == 0) {
+    throw LogError(log_dir + ": there is no log segment yet; start a core on this folder first");
+  }
   throw LogError(log_dir + ": the log was written under other instruments or limits, and would replay differently: give the files that "
                            "its core was started with");
 }
@@ -103,7 +107,7 @@ void Replayer::State::open_feed(SeqNum from) {
   batch = {};
   taken = 0;
   if (feed->config_digest() != config_digest) {
-    other_instruments(log_dir);
+    other_instruments(log_dir, feed->config_digest());
   }
 }
 
@@ -326,7 +330,7 @@ MadeSnapshot make_snapshot(Replayer& replayer, std::size_t keep) {
 std::vector<FoundCommand> find_commands(const std::string& log_dir, std::uint64_t config_digest, std::uint64_t command_kinds) {
   LogReader reader(log_dir, 1);
   if (reader.config_digest() != config_digest) {
-    other_instruments(log_dir);
+    other_instruments(log_dir, reader.config_digest());
   }
   std::vector<FoundCommand> found;
   std::vector<LogRecord> records(ReplayFeed::kBatch);
