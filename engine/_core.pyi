@@ -281,7 +281,7 @@ def read_snapshot(path: str) -> dict[str, Any]:
 # ---- The log's tools (native/python/log_binding.cpp). All raise LogError when the folder cannot be read. ----
 
 def log_verify(dir: str) -> dict[str, Any]:
-    """Every record looked at, nothing changed: segments, records, last_seq_num, problems, starts, in_use (log_tools.hpp, LogReport)."""
+    """Every record looked at, nothing changed: segments, records, last_seq_num, problems, starts, in_use (log_tools.hpp, LogVerifyReport)."""
 
 def log_plan_repair(dir: str) -> dict[str, Any]:
     """What a repair would cut, and what would be lost with it (log_tools.hpp, LogRepairPlan). Changes nothing."""
@@ -289,13 +289,24 @@ def log_plan_repair(dir: str) -> dict[str, Any]:
 def log_repair(dir: str, stamp: str, cut_from: int = 0) -> dict[str, Any]:
     """Does it. `stamp` names the folder for what is cut off; `cut_from`: only if the plan still cuts there. Raises LogError."""
 
-def log_record_crc(dir: str, seq_num: int) -> int:
-    """The CRC of one record; raises LogError when it is not there."""
+def log_record_crc(dir: str, seq_num: int) -> int | None:
+    """The CRC of one record; None when it is not there."""
 
 class LogReader:
     """The records of a log folder, which may be in use: up to the first that is not whole."""
 
     def __init__(self, dir: str, from_seq_num: int = 1) -> None: ...
+    @property
+    def next_seq_num(self) -> int: ...
+    @property
+    def config_digest(self) -> int: ...
+    @property
+    def stop(self) -> str:
+        """Why the last batch was short: "none", "end", "unfinished", "damaged" or "unreadable"; `stop_text` says where."""
+    @property
+    def stop_text(self) -> str: ...
+    def check_tail(self) -> None:
+        """Raises LogError when what stands behind the place it stopped at is no torn last batch."""
     def next_batch(self, n: int) -> list[tuple[Any, ...]]:
         """(seq_num, epoch, batch_first_seq, ts_ns, kind, side, ord_type, tif, stp, state, firm, instrument, price_ticks, qty,
         stop_price_ticks, order_id, cl_ord_id, crc) each; empty at the end."""

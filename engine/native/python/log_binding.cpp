@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "bindings.hpp"
 #include "exchange/log_tools.hpp"
 
 namespace nb = nanobind;
@@ -176,8 +177,6 @@ nb::object log_record_crc(const std::string& dir, std::uint64_t seq_num) {
 }
 
 }  // namespace
-
-void bind_log(nb::module_& m);
 
 void bind_log(nb::module_& m) {
   m.def("log_verify", &log_verify, "dir"_a);
