@@ -17,12 +17,13 @@ from random import Random
 
 from engine import _core
 from engine.config import default_instruments_path, load_instruments
-from engine.instruments import instruments_digest
+from engine.instruments import engine_config, instruments_digest
 from engine.types import OrdType, Side, TimeInForce
 
 CHUNK = 2000
 CANCELS = 0.45
-REPLY_ORDER_ID = 3
+REPLY_ORDER_ID, REPLY_LEAVES_QTY = 2, 7
+"""Places in a reply's fields, its kind not counted."""
 MID_TICKS, SPREAD_TICKS = 15_000, 40
 
 
@@ -51,9 +52,8 @@ def chunks(orders: int, resting: list[int], instruments: int, random: Random) ->
 
 def fill(log_dir: str, orders: int) -> dict[str, float]:
     instruments = load_instruments(default_instruments_path())
-    max_qty = [instrument.max_qty for instrument in instruments]
     digest = instruments_digest(instruments)
-    core = _core.Core(log_dir=log_dir, instrument_max_qty=max_qty, ack_policy="memory", instruments_digest=digest)
+    core = _core.Core(config=engine_config(instruments), log_dir=log_dir, ack_policy="memory", instruments_digest=digest)
     core.recover()
     port = core.listen("127.0.0.1", 0)
     core.start()
@@ -62,7 +62,7 @@ def fill(log_dir: str, orders: int) -> dict[str, float]:
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=10) as link:
             link.sendall(_core.encode_hello("bench", 1))
-            for frames, count in chunks(orders, resting, len(max_qty), Random(7)):
+            for frames, count in chunks(orders, resting, len(instruments), Random(7)):
                 link.sendall(frames)
                 commands += count
                 _await(link, decoder, count, resting)
@@ -88,8 +88,8 @@ def _await(link: socket.socket, decoder: _core.FrameDecoder, count: int, resting
         for kind, *fields in decoder.feed(data):
             if kind == "reply":
                 count -= 1
-                if fields[-2]:  # leaves_qty
-                    resting.append(int(str(fields[REPLY_ORDER_ID - 1])))
+                if fields[REPLY_LEAVES_QTY]:
+                    resting.append(int(str(fields[REPLY_ORDER_ID])))
 
 
 if __name__ == "__main__":
