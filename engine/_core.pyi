@@ -134,8 +134,10 @@ def encode_new_order(
 ) -> bytes: ...
 def encode_cancel(request_id: int, firm: int, order_id: int) -> bytes: ...
 def encode_reduce(request_id: int, firm: int, order_id: int, new_leaves_qty: int) -> bytes: ...
-def encode_amend(request_id: int, firm: int, order_id: int, price_ticks: int, qty: int, stop_price_ticks: int) -> bytes:
-    """0 keeps what the order has; qty is the new order_qty."""
+def encode_amend(
+    request_id: int, firm: int, order_id: int, price_ticks: int, qty: int, stop_price_ticks: int, instrument: int = 0xFFFFFFFF
+) -> bytes:
+    """0 keeps what the order has; qty is the new order_qty. instrument: whose ticks the prices are; all of them (0xFFFFFFFF): not said."""
 
 def encode_control(
     request_id: int,
@@ -187,7 +189,7 @@ class FrameDecoder:
     ("reply", request_id, seq_num, order_id, status, reason, order_qty, cum_qty, leaves_qty, fills, value, limit) ·
     ("depth", request_id, seq_num, bids, asks, last_trade | None, state, limit_state (0/1), (price_ticks, qty, imbalance)) ·
     ("new_order", request_id, firm, instrument, side, ord_type, tif, price_ticks, qty, cl_ord_id, stop_price_ticks) ·
-    ("amend", request_id, firm, order_id, price_ticks, qty, stop_price_ticks) ·
+    ("amend", request_id, firm, order_id, price_ticks, qty, stop_price_ticks, instrument) ·
     ("control", request_id, kind, firm, instrument, price_ticks, qty, stop_price_ticks, order_id, stp, state) ·
     ("cancel", request_id, firm, order_id) · ("reduce", request_id, firm, order_id, new_leaves_qty) ·
     ("depth_request", request_id, instrument, levels) · ("logon", request_id, token)
@@ -281,7 +283,7 @@ def read_snapshot(path: str) -> dict[str, Any]:
 # ---- The log's tools (native/python/log_binding.cpp). All raise LogError when the folder cannot be read. ----
 
 def log_verify(dir: str) -> dict[str, Any]:
-    """Every record looked at, nothing changed: segments, records, last_seq_num, problems, starts, in_use (log_tools.hpp, LogVerifyReport)."""
+    """Looks at every record and changes nothing: segments, records, last_seq_num, problems, starts, in_use (log_tools.hpp)."""
 
 def log_plan_repair(dir: str) -> dict[str, Any]:
     """What a repair would cut, and what would be lost with it (log_tools.hpp, LogRepairPlan). Changes nothing."""

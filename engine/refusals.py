@@ -3,7 +3,7 @@
 A refusal carries two numbers, what was asked (`value`) and what bounds it (`limit`); the sentence names both in the units
 of the person who reads it: prices and money as decimals, states by their names. REST and `exchange control` share this table.
 
-Four reasons are never refusals: they say why an accepted order was cancelled or made smaller, and stand in NOTES.
+Five reasons are never refusals: they say why an accepted order was cancelled or made smaller, and stand in NOTES.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from engine.types import RejectReason, SessionState, TimeInForce
 
 PriceText = Callable[[int], str]
 """Ticks (or ticks times shares) as a decimal, for example 15010 -> "150.10"."""
+
+InstrumentText = Callable[[int], str]
+"""An instrument's number as a name, for example 0 -> "AAPL"."""
 
 
 class Unit(Enum):
@@ -41,7 +44,7 @@ class Call(Enum):
 @dataclass(frozen=True, slots=True)
 class Rule:
     """How one RejectReason reads. `sentence` may hold {value} and {limit}; `otherwise` replaces it for single calls, `unbounded` where
-    there is no limit (0)."""
+    there is no limit (0). In `of_instruments`, where it is that call, both numbers are instruments."""
 
     code: str
     status: int
@@ -51,11 +54,14 @@ class Rule:
     limit: Unit = Unit.PLAIN
     otherwise: Mapping[Call, str] = dataclasses.field(default_factory=dict)
     unbounded: str = ""
+    of_instruments: Call | None = None
 
 
 RULES: dict[RejectReason, Rule] = {
     RejectReason.UNKNOWN_INSTRUMENT: Rule(
-        "unknown_instrument", 404, "no instrument has the index {value}; the venue lists {limit}", "instrument"
+        "unknown_instrument", 404, "no instrument has the index {value}; the venue lists {limit}", "instrument",
+        otherwise={Call.AMEND: "the order is of instrument {limit}, not of {value}: name its own, whose ticks its prices are"},
+        of_instruments=Call.AMEND,
     ),
     RejectReason.BAD_PRICE: Rule(
         "bad_price", 422, "the price {value} is outside what the book takes, one tick to {limit}", "price", Unit.PRICE, Unit.PRICE,
@@ -119,6 +125,7 @@ NOTES: dict[RejectReason, str] = {
     RejectReason.PRICE_BAND: "the rest would have traded outside the price band",
     RejectReason.FILL_LIMIT: "it met as many resting orders as one order may",
     RejectReason.CORPORATE_ACTION: "a corporate action left nothing of it that can be traded",
+    RejectReason.STOP_OVER_CAP: "when it was triggered it was worth more than a market order may be",
 }
 """Why an accepted order was cancelled, or made smaller, though nobody asked for it."""
 
@@ -133,10 +140,19 @@ def ticks_text(ticks: int) -> str:
     return f"{ticks} ticks"
 
 
-def explain(reason: RejectReason, value: int, limit: int, call: Call = Call.ORDER, price_text: PriceText = ticks_text) -> str:
+def explain(
+    reason: RejectReason,
+    value: int,
+    limit: int,
+    call: Call = Call.ORDER,
+    price_text: PriceText = ticks_text,
+    instrument_text: InstrumentText = str,
+) -> str:
     """The sentence of a refusal, with its two numbers in the reader's units. Raises KeyError for what is no refusal."""
     rule = RULES[reason]
     sentence = rule.unbounded if rule.unbounded and limit == 0 else rule.otherwise.get(call, rule.sentence)
+    if rule.of_instruments is call:
+        return sentence.format(value=instrument_text(value), limit=instrument_text(limit))
     return sentence.format(value=_shown(value, rule.value, price_text), limit=_shown(limit, rule.limit, price_text))
 
 

@@ -19,6 +19,7 @@ MAX_LIVE_ORDERS = 1 << 24
 MAX_FILLS_PER_COMMAND = 32_000
 """Resting orders that one incoming order may meet: it bounds the time of a command and the size of its answer."""
 MAX_FIRM_ID = 65_535
+MAX_TS_NS = 1 << 62
 MAX_INSTRUMENTS = 100_000
 MAX_PARTITIONS = 64
 MAX_CL_ORD_ID_LENGTH = 40
@@ -155,6 +156,7 @@ class RejectReason(IntEnum):
     PRICE_BAND = 22
     FILL_LIMIT = 23
     CORPORATE_ACTION = 24
+    STOP_OVER_CAP = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +263,8 @@ class Command:
     """One input of the engine. What a kind does not name is ignored:
 
     NEW_ORDER: side ord_type tif firm instrument price_ticks qty stop_price_ticks cl_ord_id. CANCEL: firm order_id.
-    REDUCE: firm order_id qty (the new leaves). AMEND: firm order_id price_ticks qty stop_price_ticks (0 keeps).
+    REDUCE: firm order_id qty (the new leaves). AMEND: firm order_id price_ticks qty stop_price_ticks (0 keeps), instrument: the order's,
+    or ALL_INSTRUMENTS, which is not checked.
     SESSION: instrument or ALL_INSTRUMENTS, state. TIMER: nothing. KILL: firm, qty 1 on, 0 off. MASS_CANCEL: firm, instrument or all.
     LIMITS: firm, qty max_order_qty, price_ticks position_limit, stop_price_ticks rate_per_s, order_id burst, stp.
     CORPORATE_ACTION: instrument, qty new shares per price_ticks old ones, stop_price_ticks dividend. END_OF_DAY: qty yyyymmdd.

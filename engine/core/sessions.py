@@ -30,6 +30,8 @@ AT = re.compile(r"([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?")
 MAX_EVENTS = 1000
 HORIZON_DAYS = 3660
 """How far ahead a trading day is looked for: past every list of holidays that a person would write."""
+LOOK_BACK_DAYS = 7
+"""How far back a missed event is looked for: over a weekend and the holidays beside it, and a whole week of a weekly schedule."""
 _FIELDS = ("time_zone", "weekdays", "holidays", "events")
 _HINT = 'an event looks like {at: "09:30", state: continuous}'
 
@@ -70,10 +72,14 @@ def next_event(schedule: Schedule, now: datetime) -> Due | None:
     return None
 
 
-def newest_event_of_today(schedule: Schedule, now: datetime) -> Due | None:
-    """The last event at or before `now`, on `now`'s own day in the schedule's zone."""
-    past = [due for due in events_of(schedule, now.astimezone(schedule.zone).date()) if due.at <= now]
-    return past[-1] if past else None
+def newest_event(schedule: Schedule, now: datetime) -> Due | None:
+    """The last event at or before `now` (aware), on `now`'s own day in the schedule's zone or the LOOK_BACK_DAYS before it."""
+    today = now.astimezone(schedule.zone).date()
+    for back in range(LOOK_BACK_DAYS + 1):
+        past = [due for due in events_of(schedule, today - timedelta(days=back)) if due.at <= now]
+        if past:
+            return past[-1]
+    return None
 
 
 def events_of(schedule: Schedule, day: date) -> list[Due]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.gateway.model import Listing, Refusal
+from engine.gateway.model import Listing, Market, Refusal, symbol_of
 from engine.refusals import RULES, Call, explain, ticks_text
 from engine.types import RejectReason, Reply
 
@@ -50,10 +50,12 @@ def outage(code: str) -> Refusal:
     return Refusal(code, OUTAGES[code], retry_after_s=RETRY_AFTER_S)
 
 
-def from_core(reply: Reply, call: Call, listing: Listing | None = None) -> Refusal:
-    """The refusal that a member reads. `reply.reason` must be one of RULES. `listing`: how its prices read, where known."""
+def from_core(reply: Reply, call: Call, listing: Listing | None = None, market: Market | None = None) -> Refusal:
+    """The refusal that a member reads. `reply.reason` must be one of RULES. `listing`: how its prices read, where known. `market`: the
+    names of instruments, for an amendment, which may name the wrong one."""
     rule = RULES[reply.reason]
-    message = explain(reply.reason, reply.value, reply.limit, call, listing.price_text if listing is not None else ticks_text)
+    price_text = listing.price_text if listing is not None else ticks_text
+    message = explain(reply.reason, reply.value, reply.limit, call, price_text, lambda index: symbol_of(market or {}, index))
     blamed = "order_quantity" if rule.field == "quantity" and call is Call.AMEND else rule.field
     duplicate = reply.reason is RejectReason.DUPLICATE_CL_ORD_ID
     retry = RETRY_AFTER_S if rule.status in (429, 503) else None  # of an order rate too: one order a second is the slowest there is

@@ -187,7 +187,9 @@ class RestApi:
         else:
             reply = await self._service.reduce(call.key.firm, change)
             asked, listing = Asked.REDUCE, None
-        return from_core(reply, asked, listing) if is_refusal(reply.reason) else (200, render.patch_body(reply, listing))
+        if is_refusal(reply.reason):
+            return from_core(reply, asked, listing, self._market)
+        return 200, render.patch_body(reply, listing)
 
     async def _get_orderbook(self, call: Call) -> Answer:
         query = parse.parse_depth(call.request.path[len(BOOK_PREFIX) :], call.request.query, self._market)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from engine.types import Instrument, OrdType, Side, TimeInForce
+from engine.types import ALL_INSTRUMENTS, Instrument, OrdType, Side, TimeInForce
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,12 @@ def common_tick(market: Market) -> Listing | None:
     """Any listing, when all have one tick: an order's id alone then says how its prices read. None when ticks differ."""
     ticks = {(listing.tick_unscaled, listing.decimals) for listing in market.values()}
     return next(iter(market.values())) if len(ticks) == 1 else None
+
+
+def symbol_of(market: Market, instrument_id: int) -> str:
+    """The instrument's symbol, or its number where the market does not list it."""
+    symbols = (symbol for symbol, listing in market.items() if listing.instrument.instrument_id == instrument_id)
+    return next(symbols, str(instrument_id))
 
 
 def listings(instruments: Iterable[Instrument]) -> dict[str, Listing]:
@@ -75,13 +81,15 @@ class Reduce:
 
 @dataclass(frozen=True, slots=True)
 class Amend:
-    """0 keeps what the order has. `order_qty` is the new total, what is filled included. `listing`: how its prices read."""
+    """0 keeps what the order has. `order_qty` is the new total, what is filled included. `listing`: how its prices read.
+    `instrument_id`: that of the listing when the member named it, and then the core holds the order to it."""
 
     order_id: int
     price_ticks: int
     order_qty: int
     stop_price_ticks: int
     listing: Listing
+    instrument_id: int = ALL_INSTRUMENTS
 
 
 @dataclass(frozen=True, slots=True)

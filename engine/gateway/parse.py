@@ -13,7 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from engine.gateway.model import Amend, DepthQuery, Listing, Market, NewOrder, Reduce, Refusal, common_tick
-from engine.types import MAX_ORDER_QTY, MAX_PRICE_TICKS, OrdType, Side, TimeInForce
+from engine.types import ALL_INSTRUMENTS, MAX_ORDER_QTY, MAX_PRICE_TICKS, OrdType, Side, TimeInForce
 
 MAX_BODY_BYTES = 8192
 MAX_PRICE_DIGITS = 24
@@ -139,7 +139,8 @@ def _amend(order_id: int, fields: dict[str, Any], market: Market) -> Amend:
     listing = _amended_listing(fields, market)
     ticks = {name: _ticks(fields[name], name, listing) for name in ("price", "stop_price") if name in fields}
     qty = _whole(fields, "order_quantity", MAX_ORDER_QTY) if "order_quantity" in fields else 0
-    return Amend(order_id, ticks.get("price", 0), qty, ticks.get("stop_price", 0), listing)
+    named = listing.instrument.instrument_id if "instrument" in fields else ALL_INSTRUMENTS
+    return Amend(order_id, ticks.get("price", 0), qty, ticks.get("stop_price", 0), listing, named)
 
 
 def _amended_listing(fields: dict[str, Any], market: Market) -> Listing:

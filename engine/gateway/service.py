@@ -67,13 +67,15 @@ class OrderService:
         return await self._command(lambda request_id: _core.encode_reduce(request_id, firm, order_id, qty))
 
     async def amend(self, firm: int, amend: Amend) -> Reply:
-        return await self.submit_amend(firm, amend.order_id, amend.price_ticks, amend.order_qty, amend.stop_price_ticks)
+        fields = (amend.order_id, amend.price_ticks, amend.order_qty, amend.stop_price_ticks, amend.instrument_id)
+        return await self.submit_amend(firm, *fields)
 
-    async def submit_amend(self, firm: int, order_id: int, price_ticks: int, order_qty: int, stop_price_ticks: int) -> Reply:
-        """0 keeps what the order has."""
-        return await self._command(
-            lambda request_id: _core.encode_amend(request_id, firm, order_id, price_ticks, order_qty, stop_price_ticks)
-        )
+    async def submit_amend(
+        self, firm: int, order_id: int, price_ticks: int, order_qty: int, stop_price_ticks: int, instrument_id: int
+    ) -> Reply:
+        """0 keeps what the order has. The core refuses an order of another instrument, unless it is ALL_INSTRUMENTS."""
+        fields = (order_id, price_ticks, order_qty, stop_price_ticks, instrument_id)
+        return await self._command(lambda request_id: _core.encode_amend(request_id, firm, *fields))
 
     async def _command(self, encode: Callable[[int], bytes], *, is_order: bool = False) -> Reply:
         """What goes into the log. Settled: answered, or given up."""

@@ -8,14 +8,15 @@ What it does not do: no log, no clock, no threads, no floating point. Time is `t
 
 **One command.** It takes the next seq_num. Every timer that is due by its time fires first, the earliest deadline first (then the lowest
 instrument). Then the command itself. A refusal is a report and takes a seq_num too; only what is not well formed (a value without a
-name, a firm above 65,535, a cl_ord_id that is too long or not printable) leaves no trace but one unnumbered report BAD_COMMAND.
+name, a firm above 65,535, a time below 0 or above 2^62, a cl_ord_id that is too long or not printable) leaves no trace but one
+unnumbered report BAD_COMMAND.
 
 **A new order** is refused for the first of these that holds: its firm used this cl_ord_id before (and the order is remembered); unknown
 instrument; a stop with IOC or FOK; price or stop price out of range; quantity out of the instrument's range; the state does not take it
-(CLOSED none; MARKET, IOC and FOK in CONTINUOUS only); the firm is killed; its token bucket is empty; larger than the firm's largest
-order; priced against itself by more than the instrument's percentage of the last trade (fat finger); a MARKET order worth more than
-the cap; the firm's position could pass its limit if everything of that side traded; no slot to rest in. Else it is accepted: report
-NEW, and the next order id. What is refused after the token was taken has used the token.
+(CLOSED none; MARKET, IOC and FOK in CONTINUOUS only); the firm is killed; its token bucket is empty; larger than the firm's largest order;
+priced against itself by more than the instrument's percentage of the last trade (fat finger); a MARKET order worth more than the cap at the
+midpoint, a STOP at its stop price; the firm's position could pass its limit if everything of that side traded; no slot to rest in. Else it
+is accepted: report NEW, and the next order id. What is refused after the token was taken has used the token.
 
 **Matching** (CONTINUOUS only): the best price first, inside a price the oldest first, at the resting order's price. A MARKET order, and
 a STOP that was triggered, goes no further than the collar around the midpoint. The walk ends where the limit ends, after 32,000 resting
@@ -27,16 +28,17 @@ STOP_LIMIT of DAY or GTC, was not stopped by one of these rules, and its own pri
 
 **Stops** wait outside the book, oldest first inside a price. Whenever a trade, a new stop or the return to CONTINUOUS may have reached
 one, the loop takes the buy stop with the lowest price at or below the highest trade of this step, else the sell stop with the highest
-price at or above the lowest trade, and lets it act as an incoming order; until there is none left. A step is the command, or one timer.
+price at or above the lowest trade, and lets it act as an incoming order; until there is none left. A STOP that is worth more than the
+market orders' cap at that moment is CANCELLED instead. A step is the command, or one timer.
 
 **Cancel, reduce, amend** ask, in this order: was this order id ever given (UNKNOWN_ORDER), is it remembered (TOO_LATE), does it belong to
 the sender (NOT_OWNER), is it live (TOO_LATE). A reduce keeps priority. An amend keeps it when only the quantity falls; else the
 order leaves the book and comes in again under its old id, after the checks for rate, size, fat finger and position.
 
-**Auctions.** Out of CONTINUOUS orders rest without matching. The uncross price is the limit price (or the last trade price, or else the
-reference, when it lies between the best sell and the best buy) with the largest volume, then the smallest imbalance, then the closest to
-that anchor, then the lowest. An instrument that becomes CONTINUOUS, or CLOSED out of an auction, trades that volume at that price,
-in price-time order on both sides; protections play no part in it. What `indicative` shows is exactly what the uncross does.
+**Auctions.** Out of CONTINUOUS orders rest without matching. The uncross price is the price between the best sell and the best buy with the
+largest volume, then the smallest imbalance, then the closest to the anchor (the last trade price, else the reference), then the lowest. An
+instrument that becomes CONTINUOUS, or CLOSED out of an auction, trades that volume at that price, in price-time order on both sides;
+protections play no part in it. What `indicative` shows is exactly what the uncross does.
 
 **Protection (LULD).** With luld_bps and a reference price there is a band around the reference. An order whose walk is stopped by the band
 puts the instrument into the limit state for limit_state_ns; a trade by an order that the band did not stop ends it; else the

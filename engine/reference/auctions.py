@@ -15,7 +15,9 @@ def indicative(book: Book) -> Indicative:
     if bid is None or ask is None or bid < ask:
         return Indicative()
     anchor = book.anchor()
-    prices = {*book.sides[Side.BUY], *book.sides[Side.SELL]} | ({anchor} if anchor is not None else set())
+    limits = {*book.sides[Side.BUY], *book.sides[Side.SELL]}
+    beside = {price + step for price in limits for step in (-1, 1)}  # between two limits every price does the same
+    prices = limits | beside | ({anchor} if anchor is not None else set())
     candidates = [_at(book, price) for price in sorted(prices) if ask <= price <= bid]
     return min(
         candidates,

@@ -22,15 +22,17 @@ from engine.types import (
 )
 
 MAX_RATIO = 1_000
+MAX_HOLDING = 10**18
 """Bound of both numbers of a split's ratio."""
 
 
 def session(state: State, command: Command) -> Refusal | int:
-    """Returns how many instruments changed."""
+    """Returns how many instruments changed. A halt by hand on one that reopens by itself takes its timer away."""
     instruments = _instruments(state, command)
     if isinstance(instruments, Refusal):
         return instruments
-    changed = [instrument for instrument in instruments if state.books[instrument].state != command.state]
+    books = state.books
+    changed = [i for i in instruments if books[i].state != command.state or books[i].halted_until is not None]
     for instrument in changed:
         change_state(state, instrument, SessionState(command.state))
     return len(changed)
@@ -101,7 +103,8 @@ def corporate_action(state: State, command: Command) -> Refusal | int:
         _adjust_order(state, order, num, den, dividend)
     for (_, instrument), cell in state.cells.items():
         if instrument == command.instrument:
-            cell.net = cell.net * num // den if cell.net >= 0 else -(-cell.net * num // den)
+            held = min(MAX_HOLDING, abs(cell.net) * num // den)
+            cell.net = held if cell.net >= 0 else -held
     _adjust_prices(book, num, den, dividend)
     return len(orders)
 
@@ -116,7 +119,7 @@ def _adjust_order(state: State, order: Order, num: int, den: int, dividend: int)
     price = by_limit[order.price_ticks] if order.ord_type in PRICED else 0
     stop = by_stop[order.stop_price_ticks] if order.ord_type in STOPS else 0
     sane = (order.ord_type not in PRICED or price_is_sane(price)) and (order.ord_type not in STOPS or price_is_sane(stop))
-    if not 1 <= leaves <= MAX_ORDER_QTY or not sane:
+    if not 1 <= leaves <= MAX_ORDER_QTY - order.cum_qty or not sane:
         state.order_report(order, ExecType.CANCELLED, RejectReason.CORPORATE_ACTION)
         return
     order.price_ticks, order.stop_price_ticks = price, stop

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from engine.reference.model import Bands, Book, Order, State, opposite
-from engine.reference.risk import AT_ONCE, twice_the_midpoint
+from engine.reference.risk import AT_ONCE, over_cap, twice_the_midpoint
 from engine.types import MAX_FILLS_PER_COMMAND, ExecType, Liquidity, RejectReason, SessionState, Side, StpMode, TimeInForce
 
 
@@ -64,6 +64,9 @@ def run_stops(state: State, book: Book) -> None:
         state.remove(order)
         order.untriggered = False
         state.order_report(order, ExecType.TRIGGERED)
+        if order.acts_as_market and over_cap(book, twice_the_midpoint(book, order.side), order.leaves_qty):
+            state.order_report(order, ExecType.CANCELLED, RejectReason.STOP_OVER_CAP)
+            continue
         _match(state, book, order)
 
 

@@ -16,7 +16,7 @@ from engine.reference.risk import (
     refuse_rate,
     refuse_size,
 )
-from engine.types import MAX_PRICE_TICKS, Command, ExecType, OrdStatus, OrdType, RejectReason, SessionState
+from engine.types import ALL_INSTRUMENTS, MAX_PRICE_TICKS, Command, ExecType, OrdStatus, OrdType, RejectReason, SessionState
 
 INT32 = range(-(1 << 31), 1 << 31)
 
@@ -172,6 +172,8 @@ def _refuse_reduce(state: State, order: Order, new_leaves: int) -> Refusal | Non
 
 
 def _refuse_amend(state: State, order: Order, command: Command) -> Refusal | None:
+    if command.instrument not in (ALL_INSTRUMENTS, order.instrument):  # ticks mean money by the instrument alone
+        return Refusal(RejectReason.UNKNOWN_INSTRUMENT, command.instrument, order.instrument)
     book, firm = state.books[order.instrument], state.firm(order.firm)
     if book.state == SessionState.CLOSED:
         return Refusal(RejectReason.WRONG_STATE, book.state)

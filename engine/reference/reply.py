@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.types import Command, CommandKind, ExecType, Fill, OrdStatus, RejectReason, Reply, Report
+from engine.types import MAX_FILLS_PER_COMMAND, Command, CommandKind, ExecType, Fill, OrdStatus, RejectReason, Reply, Report
 
 ORDER_COMMANDS = (CommandKind.NEW_ORDER, CommandKind.CANCEL, CommandKind.REDUCE, CommandKind.AMEND)
 
@@ -24,7 +24,7 @@ def make_reply(command: Command, reports: Sequence[Report]) -> Reply:
         Fill(report.trade_id, report.last_px_ticks, report.last_qty, report.contra_order_id)
         for report in own
         if report.exec_type == ExecType.TRADE
-    )
+    )[:MAX_FILLS_PER_COMMAND]
     return Reply(0, last.seq_num, order_id, *_state(last), last.order_qty, last.cum_qty, last.leaves_qty, fills, last.value, last.limit)
 
 

@@ -7,6 +7,7 @@ from engine.types import (
     MAX_CL_ORD_ID_LENGTH,
     MAX_FIRM_ID,
     MAX_PRICE_TICKS,
+    MAX_TS_NS,
     Command,
     CommandKind,
     OrdType,
@@ -27,7 +28,7 @@ def well_formed(command: Command) -> bool:
     text = command.cl_ord_id
     if len(text) > MAX_CL_ORD_ID_LENGTH or not all(" " <= char <= "~" for char in text):
         return False
-    if command.kind not in set(CommandKind) or not 0 <= command.firm <= MAX_FIRM_ID:
+    if command.kind not in set(CommandKind) or not 0 <= command.firm <= MAX_FIRM_ID or not 0 <= command.ts_ns <= MAX_TS_NS:
         return False
     named = {
         CommandKind.NEW_ORDER: command.side in set(Side) and command.ord_type in set(OrdType) and command.tif in set(TimeInForce),
@@ -83,7 +84,7 @@ def _refuse_risk(state: State, command: Command) -> Refusal | None:
         refuse_rate(state, firm)
         or refuse_size(firm, command.qty)
         or (refuse_fat_finger(book, command.side, command.price_ticks) if command.ord_type in PRICED else None)
-        or (_refuse_notional(book, command) if command.ord_type == OrdType.MARKET else None)
+        or _refuse_notional(book, command)
         or refuse_position(state, firm, command.firm, command.instrument, command.side, command.qty)
         or _refuse_slot(state, command)
     )
@@ -124,10 +125,19 @@ def refuse_fat_finger(book: Book, side: int, price: int) -> Refusal | None:
 
 
 def _refuse_notional(book: Book, command: Command) -> Refusal | None:
-    cap, doubled = book.rules.market_notional_cap, twice_the_midpoint(book, command.side)
-    if not cap or doubled is None or doubled * command.qty <= 2 * cap:
-        return None
-    return Refusal(RejectReason.NOTIONAL_CAP, doubled * command.qty // 2, cap)
+    """Orders without a price: MARKET by the midpoint, STOP by its stop price."""
+    doubled = {
+        OrdType.MARKET: twice_the_midpoint(book, command.side),
+        OrdType.STOP: 2 * command.stop_price_ticks,
+    }.get(OrdType(command.ord_type))
+    cap = book.rules.market_notional_cap
+    return Refusal(RejectReason.NOTIONAL_CAP, (doubled or 0) * command.qty // 2, cap) if over_cap(book, doubled, command.qty) else None
+
+
+def over_cap(book: Book, doubled: int | None, qty: int) -> bool:
+    """Whether so many shares, at half of `doubled` ticks each, are worth more than the cap for orders without a price."""
+    cap = book.rules.market_notional_cap
+    return bool(cap) and doubled is not None and doubled * qty > 2 * cap
 
 
 def refuse_position(state: State, firm: Firm, firm_id: int, instrument: int, side: int, more_qty: int) -> Refusal | None:

@@ -97,7 +97,7 @@ def plan_lines(plans: Sequence[Plan]) -> list[str]:
 
 def _plan_lines(one: Plan) -> list[str]:
     if not one.needed:
-        return [f"{one.folder}: nothing to repair{': ' + one.reason if one.reason else ''}"]
+        return [f"{one.folder}: nothing to repair"]
     if not one.possible:
         return [f"{one.folder}: cannot be repaired here: {one.reason}", "  restore the log folder from a backup or a standby"]
     spans = ", ".join(f"{first} to {last}" if last > first else str(first) for first, last in one.lost[:10])

@@ -33,3 +33,4 @@ def measure(results: PartResults, runs: int) -> None:
         rates, trade_hash = answer.data["per_s"], answer.data["trade_hash"]
         note = f"{spread(rates, 1e-6)} M/s; OrderBookDirectImpl alone, no risk, no journal; hash {trade_hash}; {answer.load}"
         results.put(key, middle(rates), note, busy=answer.busy)
+        (FOLDER / f"{flow}.flow").unlink()

@@ -209,6 +209,17 @@ async def test_an_amendment_into_the_market_trades_at_once(venue):
     assert (status, body["status"], body["avg_price"], body["remaining_quantity"]) == (200, "partially_filled", 150.05, 6)
 
 
+async def test_an_amendment_by_another_instruments_name_changes_nothing_and_says_whose_the_order_is(venue):
+    order_id = (await venue.order("sell", "150.00", 10))[1]["order_id"]
+    path, book = f"/api/v1/orders/{order_id}", (await venue.book())["asks"]
+    status, body = await venue.call("PATCH", path, {"price": "2.00", "instrument": "MSFT"})
+    assert (status, body["error"]["code"], body["error"]["field"]) == (404, "unknown_instrument", "instrument")
+    assert "of instrument AAPL, not of MSFT" in body["error"]["message"]
+    assert (await venue.book())["asks"] == book == [{"price": 150.0, "quantity": 10}]
+    assert (await venue.call("PATCH", path, {"price": "150.01", "instrument": "AAPL"}))[0] == 200
+    assert (await venue.book())["asks"] == [{"price": 150.01, "quantity": 10}]
+
+
 async def test_what_an_open_instrument_does_not_allow_is_refused_with_the_way_out(venue):
     for request in (requests.end_of_day("2026-11-20"), requests.split(venue.aapl, "2:1", None)):
         with pytest.raises(VenueError, match="continuous") as error:

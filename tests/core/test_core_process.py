@@ -185,7 +185,7 @@ def test_a_damaged_snapshot_is_passed_over_with_a_warning_and_the_log_tells_ever
 SESSIONS = 'time_zone: UTC\nweekdays: [mon, tue, wed, thu, fri, sat, sun]\nevents: [{at: "00:00", state: pre_open}]\n'
 
 
-def test_a_core_that_starts_late_sends_the_newest_event_of_today_through_its_log_and_once(tmp_path):
+def test_a_core_that_starts_late_sends_the_newest_event_through_its_log_and_once(tmp_path):
     (tmp_path / "sessions.yaml").write_text(SESSIONS)
     with core_process(tmp_path / "log", 0, "--sessions", tmp_path / "sessions.yaml") as core:
         changed = core.event("session.changed")

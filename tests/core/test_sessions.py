@@ -6,13 +6,14 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from venue_parts import LogLines, running_core
+from venue_parts import INSTRUMENTS, LogLines, running_core
 
 from engine.config import VenueError
-from engine.core.day import ATTEMPTS, LinkFailed, OwnLink, TradingDay
-from engine.core.sessions import Due, newest_event_of_today, next_event, parse_schedule
+from engine.core.day import ATTEMPTS, Changed, LinkFailed, OwnLink, TradingDay, needs
+from engine.core.sessions import Due, newest_event, next_event, parse_schedule
+from engine.instruments import engine_config
 from engine.logs import JsonLog
-from engine.types import SessionState
+from engine.types import ALL_INSTRUMENTS, SessionState
 
 TEXT = """
 time_zone: America/New_York
@@ -31,6 +32,11 @@ def utc(*fields):
     return datetime(*fields, tzinfo=UTC)
 
 
+def close_of(day):
+    """16:00 of a day in November 2026."""
+    return Due(utc(2026, 11, day, 21), SessionState.CLOSED)
+
+
 def test_the_next_event_is_the_first_one_after_now_in_the_schedules_own_zone():
     assert next_event(SCHEDULE, utc(2026, 11, 20, 14, 27)) == Due(utc(2026, 11, 20, 14, 28), SessionState.OPENING_AUCTION)
     assert next_event(SCHEDULE, utc(2026, 11, 20, 14, 28)) == Due(utc(2026, 11, 20, 14, 30), SessionState.CONTINUOUS)
@@ -40,14 +46,23 @@ def test_the_next_event_is_the_first_one_after_now_in_the_schedules_own_zone():
 def test_weekends_and_holidays_have_no_events():
     assert next_event(SCHEDULE, utc(2026, 11, 20, 22)).at == utc(2026, 11, 23, 14, 28)
     assert next_event(SCHEDULE, utc(2026, 11, 25, 22)).at == utc(2026, 11, 27, 14, 28)
-    assert newest_event_of_today(SCHEDULE, utc(2026, 11, 26, 20)) is None
+    assert newest_event(SCHEDULE, utc(2026, 11, 26, 20)) == close_of(25)
 
 
-def test_of_what_was_missed_only_the_newest_of_today_counts():
-    assert newest_event_of_today(SCHEDULE, utc(2026, 11, 20, 18)) == Due(utc(2026, 11, 20, 14, 30), SessionState.CONTINUOUS)
-    assert newest_event_of_today(SCHEDULE, utc(2026, 11, 20, 21)).state is SessionState.CLOSED
-    assert newest_event_of_today(SCHEDULE, utc(2026, 11, 20, 14)) is None
-    assert newest_event_of_today(SCHEDULE, utc(2026, 11, 21, 4, 30)).state is SessionState.CLOSED, "still Friday in New York"
+def test_of_what_was_missed_only_the_newest_counts_over_nights_weekends_and_holidays():
+    assert newest_event(SCHEDULE, utc(2026, 11, 20, 18)) == Due(utc(2026, 11, 20, 14, 30), SessionState.CONTINUOUS)
+    assert newest_event(SCHEDULE, utc(2026, 11, 20, 21)).state is SessionState.CLOSED
+    assert newest_event(SCHEDULE, utc(2026, 11, 20, 14)) == close_of(19)
+    assert newest_event(SCHEDULE, utc(2026, 11, 21, 4, 30)) == close_of(20), "still Friday in New York"
+    assert newest_event(SCHEDULE, utc(2026, 11, 23, 11)) == close_of(20), "Monday, before the open"
+
+
+def test_what_was_missed_is_looked_for_on_the_seven_days_before_today_and_not_further_back():
+    weekly = parse_schedule(TEXT.replace("[mon, tue, wed, thu, fri]", "[fri]"), "s.yaml")
+    assert newest_event(weekly, utc(2026, 11, 20, 12)) == close_of(13)
+    holiday = parse_schedule(TEXT.replace("[mon, tue, wed, thu, fri]", "[thu]"), "s.yaml")
+    assert newest_event(holiday, utc(2026, 11, 27, 4)) == close_of(19), "still Thursday in New York"
+    assert newest_event(holiday, utc(2026, 11, 27, 12)) is None
 
 
 def test_a_time_that_the_clock_jumps_over_happens_and_one_that_comes_twice_happens_once():
@@ -65,13 +80,14 @@ def test_a_schedule_whose_days_are_all_holidays_has_no_next_event():
 
 
 @given(moments)
-def test_walking_from_event_to_event_never_goes_back_and_meets_what_is_newest_today(now):
+def test_walking_from_event_to_event_never_goes_back_and_meets_what_is_newest(now):
     due = next_event(SCHEDULE, now)
     following = next_event(SCHEDULE, due.at)
     assert now < due.at < following.at
-    assert newest_event_of_today(SCHEDULE, due.at) == due
-    before = newest_event_of_today(SCHEDULE, due.at - timedelta(microseconds=1))
-    assert before is None or before.at <= now
+    assert newest_event(SCHEDULE, due.at) == due
+    before = newest_event(SCHEDULE, due.at - timedelta(microseconds=1))
+    assert before == newest_event(SCHEDULE, now)
+    assert before.at <= now
 
 
 @pytest.mark.parametrize(
@@ -123,18 +139,21 @@ class Clock:
 
 
 class FakeLink:
-    def __init__(self, state=None, failures=0):
-        self.sent, self.state, self.failures = [], state, failures
+    """An engine's end: `need` is what it says when it is asked."""
 
-    async def knows_state(self, due):
-        return due.state is self.state
+    def __init__(self, need=(ALL_INSTRUMENTS,), failures=0):
+        self.sent, self.to, self.need, self.failures = [], [], need, failures
 
-    async def send(self, due):
+    async def in_need(self, due):
+        return self.need
+
+    async def send(self, due, instruments=(ALL_INSTRUMENTS,)):
         if self.failures > 0:
             self.failures -= 1
             raise LinkFailed("gone")
         self.sent.append(due)
-        return ("reply", 1, 5, 0, 0, 0, 3, 0, 0, [], 3, 0)
+        self.to.append(instruments)
+        return Changed(5, 3)
 
 
 def run_day(link, start, end):
@@ -145,36 +164,63 @@ def run_day(link, start, end):
 
 
 def test_each_event_is_sent_when_it_is_due_and_not_before():
-    link = FakeLink()
+    link = FakeLink(need=())
     log = run_day(link, utc(2026, 11, 20, 12), utc(2026, 11, 23, 14, 29))
     states = [SessionState.OPENING_AUCTION, SessionState.CONTINUOUS, SessionState.CLOSED, SessionState.OPENING_AUCTION]
     assert [due.state for due in link.sent] == states
-    assert [line["seq_num"] for line in log.lines] == [5] * 4
+    assert link.to == [(ALL_INSTRUMENTS,)] * 4
+    assert [line["seq_num"] for line in log.lines[1:]] == [5] * 4
 
 
-def test_a_late_start_sends_what_it_missed_unless_the_core_was_there_already():
-    late, known = FakeLink(), FakeLink(SessionState.CONTINUOUS)
-    run_day(late, utc(2026, 11, 20, 18), utc(2026, 11, 20, 19))
-    log = run_day(known, utc(2026, 11, 20, 18), utc(2026, 11, 20, 19))
-    assert [due.state for due in late.sent] == [SessionState.CONTINUOUS]
-    assert (known.sent, log.events()) == ([], ["session.known"])
+@pytest.mark.parametrize("need", [(ALL_INSTRUMENTS,), [1, 3]])
+def test_a_late_start_sends_what_it_missed_to_those_that_need_it(need):
+    link = FakeLink(need)
+    log = run_day(link, utc(2026, 11, 20, 18), utc(2026, 11, 20, 19))
+    assert ([due.state for due in link.sent], link.to) == ([SessionState.CONTINUOUS], [need])
+    assert log.events() == ["session.changed"]
+
+
+def test_a_late_start_sends_nothing_when_nobody_needs_it():
+    link = FakeLink(need=())
+    log = run_day(link, utc(2026, 11, 20, 18), utc(2026, 11, 20, 19))
+    assert (link.sent, log.events()) == ([], ["session.known"])
+
+
+def test_a_core_that_starts_on_monday_before_the_open_sends_fridays_close():
+    link = FakeLink()
+    log = run_day(link, utc(2026, 11, 23, 11), utc(2026, 11, 23, 12))
+    assert (link.sent, log.lines[0]["state"]) == ([close_of(20)], "closed")
+
+
+def test_what_was_halted_stays_halted_at_a_missed_open_and_is_closed_at_a_missed_close():
+    opened = Due(utc(2026, 11, 20, 14, 30), SessionState.CONTINUOUS)
+    assert [state for state in SessionState if not needs(state, opened)] == [SessionState.CONTINUOUS, SessionState.HALTED]
+    assert [state for state in SessionState if not needs(state, close_of(20))] == [SessionState.CLOSED]
 
 
 def test_an_event_is_tried_again_a_bounded_number_of_times_and_the_next_one_still_comes():
-    link = FakeLink(failures=ATTEMPTS)
+    link = FakeLink(need=(), failures=ATTEMPTS)
     log = run_day(link, utc(2026, 11, 20, 14, 27), utc(2026, 11, 20, 15))
-    assert log.events() == ["session.retry"] * ATTEMPTS + ["session.failed", "session.changed"]
+    assert log.events() == ["session.known"] + ["session.retry"] * ATTEMPTS + ["session.failed", "session.changed"]
     assert [due.state for due in link.sent] == [SessionState.CONTINUOUS]
 
 
-async def test_the_own_link_moves_all_instruments_and_knows_their_state(tmp_path):
-    with running_core(tmp_path / "log", link_key="k" * 16) as (core, port):
-        link = OwnLink("127.0.0.1", port, 5, "k" * 16)
-        closed = Due(utc(2026, 11, 20), SessionState.CLOSED)
-        assert not await link.knows_state(closed)
-        assert (await link.send(closed))[6] == 5
-        assert await link.knows_state(closed)
-        assert core.stats()["seq_num"] == 1
+@pytest.mark.parametrize("partitions", [1, 2])
+async def test_the_own_link_moves_all_instruments_or_those_alone_that_need_it(tmp_path, partitions):
+    config = engine_config(INSTRUMENTS, partitions=partitions)
+    with running_core(tmp_path / "log", link_key="k" * 16, config=config) as (core, port):
+        link = OwnLink("127.0.0.1", port, len(INSTRUMENTS), "k" * 16)
+        opened, halted = (Due(utc(2026, 11, 20), state) for state in (SessionState.CONTINUOUS, SessionState.HALTED))
+        assert await link.in_need(close_of(20)) == (ALL_INSTRUMENTS,)
+        assert await link.send(close_of(20)) == Changed(1, len(INSTRUMENTS))
+        assert not await link.in_need(close_of(20))
+        await link.send(halted, [0])
+        assert await link.send(opened, [3]) == Changed(3, 1)
+        assert await link.in_need(opened) == [1, 2, 4]
+        assert await link.send(opened, [1, 2, 4]) == Changed(6, 3)
+        assert not await link.in_need(opened)
+        assert await link.in_need(close_of(20)) == (ALL_INSTRUMENTS,)
+        assert core.stats()["seq_num"] == 6 * partitions
 
 
 async def test_an_own_link_that_is_turned_away_says_why(tmp_path):

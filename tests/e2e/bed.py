@@ -298,9 +298,14 @@ class Bed:
         return [e.data["share"] for e in self.events("weight.asked", stream)]
 
     def canary_at(self, running: Running, share: Fraction) -> None:
-        """Until the canary of the release that `running` ships has that share."""
-        until(lambda: not running.alive or self.share() == share, f"the canary at {share}")
+        """Until the canary of the release that `running` ships has that share, and the controller has seen it: who kills the splitter
+        while the weight is still being read back gets a rollback, which is right."""
+        until(lambda: not running.alive or (self.share() == share and self._applied(share)), f"the canary at {share}")
         assert running.alive, running.end()
+
+    def _applied(self, share: Fraction) -> bool:
+        applied = self.events("weight.applied", self.last_stream())
+        return bool(applied) and applied[-1].data["share"] == float(share)
 
     def checked(self, running: Running, rounds: int = 1) -> None:
         """Until that many rounds of the present release are recorded."""

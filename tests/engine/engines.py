@@ -148,8 +148,11 @@ class Desk:
     def reduce(self, order_id: int, new_leaves_qty: int, firm: int = 1) -> Reply:
         return self.do(CommandKind.REDUCE, firm=firm, order_id=order_id, qty=new_leaves_qty)
 
-    def amend(self, order_id: int, *, price: int = 0, qty: int = 0, stop: int = 0, firm: int = 1) -> Reply:
-        return self.do(CommandKind.AMEND, firm=firm, order_id=order_id, price_ticks=price, qty=qty, stop_price_ticks=stop)
+    def amend(
+        self, order_id: int, *, price: int = 0, qty: int = 0, stop: int = 0, firm: int = 1, instrument: int = ALL_INSTRUMENTS
+    ) -> Reply:
+        change = {"price_ticks": price, "qty": qty, "stop_price_ticks": stop}
+        return self.do(CommandKind.AMEND, firm=firm, order_id=order_id, instrument=instrument, **change)
 
     def session(self, state: SessionState, instrument: int = ALL_INSTRUMENTS) -> Reply:
         return self.do(CommandKind.SESSION, state=state, instrument=instrument)

@@ -207,7 +207,8 @@ class Flow:
         }
         if rows and rows[0][4] == OrdType.STOP and self.random.random() < 0.9:
             change["price_ticks"] = 0
-        return named | change
+        said = self.random.choices([ALL_INSTRUMENTS, instrument, self._instrument()], [80, 15, 5])[0]
+        return named | change | {"instrument": said}
 
     def _limits(self) -> dict[str, Any]:
         pick = self.random.choice
@@ -248,6 +249,7 @@ def _sequences() -> st.SearchStrategy[list[Command]]:
     order_id = st.one_of(st.integers(0, 20), st.integers(0, 60))
     later = st.sampled_from([0, 0, 0, 1, 7, 15, 40, 100, 10**9])
     keep_or = st.one_of(st.just(0), near)
+    said = st.sampled_from([ALL_INSTRUMENTS] * 6 + [0, 0, 1, 3])
 
     def command(kind: CommandKind, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Command]:
         return st.builds(Command, st.just(kind), ts_ns=later, **fields)
@@ -267,8 +269,10 @@ def _sequences() -> st.SearchStrategy[list[Command]]:
     others = [
         command(CommandKind.CANCEL, firm=firm, order_id=order_id),
         command(CommandKind.REDUCE, firm=firm, order_id=order_id, qty=st.integers(-1, 9)),
-        command(CommandKind.AMEND, firm=firm, order_id=order_id, price_ticks=keep_or, qty=keep_or, stop_price_ticks=keep_or),
-        command(CommandKind.AMEND, firm=firm, order_id=order_id, price_ticks=keep_or, qty=st.integers(0, 12)),
+        command(
+            CommandKind.AMEND, firm=firm, order_id=order_id, instrument=said, price_ticks=keep_or, qty=keep_or, stop_price_ticks=keep_or
+        ),
+        command(CommandKind.AMEND, firm=firm, order_id=order_id, instrument=said, price_ticks=keep_or, qty=st.integers(0, 12)),
         command(CommandKind.SESSION, instrument=some, state=st.sampled_from([2, 2, 2, 5, 5, 0, 1, 3, 4, 6])),
         command(CommandKind.TIMER),
         command(CommandKind.KILL, firm=firm, qty=st.sampled_from([0, 1, 2])),

@@ -308,6 +308,8 @@ def test_a_stop_order_waits_can_be_amended_and_cancelled_and_its_price_travels_o
     assert (stop.status, client.depth()[3]) == (OrdStatus.NEW, [])
     amended = to_reply(client.ask(_core.encode_amend, 1, stop.order_id, 0, 5, 110)[2:])
     assert (amended.order_id, amended.status, amended.order_qty) == (stop.order_id, OrdStatus.NEW, 5)
+    elsewhere = to_reply(client.ask(_core.encode_amend, 1, stop.order_id, 0, 5, 115, 1)[2:])
+    assert (elsewhere.reason, elsewhere.value, elsewhere.limit) == (RejectReason.UNKNOWN_INSTRUMENT, 1, 0)
     too_many = to_reply(client.ask(_core.encode_amend, 1, stop.order_id, 0, 2_000_000, 0)[2:])
     assert (too_many.reason, too_many.value, too_many.limit) == (RejectReason.BAD_QUANTITY, 2_000_000, 1_000_000)
     assert client.cancel(stop.order_id).status is OrdStatus.CANCELLED
@@ -402,7 +404,7 @@ def test_kill_9_under_load_loses_no_acknowledged_order_and_makes_none_twice(tmp_
     for life in range(4):
         core = spawn_core(tmp_path, policy, 512)
         client = connect(core.port)
-        names = [f"{life}-{number}" for number in range(3000)]
+        names = [f"{life}-{number}" for number in range(12_000)]
         sent += names
         frames = [_core.encode_new_order(n, 1, 0, Side.BUY, OrdType.LIMIT, TimeInForce.DAY, 100, 1, name) for n, name in enumerate(names)]
         sender = threading.Thread(target=send_until_broken, args=(client, frames), daemon=True)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import _core
+from engine.types import ALL_INSTRUMENTS
 
 u8, u32, u64 = st.integers(0, 2**8 - 1), st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)
 i64 = st.integers(-(2**63), 2**63 - 1)
@@ -23,7 +24,7 @@ frames = st.one_of(
     st.tuples(st.just("new_order"), u64, u32, u32, u8, u8, u8, i64, i64, texts, i64),
     st.tuples(st.just("cancel"), u64, u32, u64),
     st.tuples(st.just("reduce"), u64, u32, u64, i64),
-    st.tuples(st.just("amend"), u64, u32, u64, i64, i64, i64),
+    st.tuples(st.just("amend"), u64, u32, u64, i64, i64, i64, u32),
     st.tuples(st.just("control"), u64, u8, u32, u32, i64, i64, i64, u64, u8, u8),
     st.tuples(st.just("depth_request"), u64, u32, u32),
     st.tuples(st.just("reply"), u64, u64, u64, u8, u8, i64, i64, i64, fills, i64, i64),
@@ -157,6 +158,10 @@ def test_what_is_left_out_is_zero_and_continuous():
     assert order[-1] == 0
     assert reply[-2:] == (0, 0)
     assert depth[-3:] == (2, 0, (0, 0, 0))
+
+
+def test_an_amendment_that_names_no_instrument_means_none():
+    assert _core.FrameDecoder().feed(_core.encode_amend(1, 2, 3, 4, 5, 6)) == [("amend", 1, 2, 3, 4, 5, 6, ALL_INSTRUMENTS)]
 
 
 def test_a_limit_state_is_yes_or_no():

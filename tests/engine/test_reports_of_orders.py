@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.types import InstrumentRules, RejectReason, SessionState, Side, StpMode, TimeInForce
+from engine.types import ALL_INSTRUMENTS, InstrumentRules, RejectReason, SessionState, Side, StpMode, TimeInForce
 
 IOC, FOK, GTC = TimeInForce.IOC, TimeInForce.FOK, TimeInForce.GTC
 
@@ -137,6 +137,27 @@ def test_an_amend_that_makes_no_sense_changes_nothing(desk, change, told):
     desk.amend(1, **change)
     assert desk.told() == [f"CANCEL_REJECTED #1 REJECTED {told}"]
     assert desk.asks() == [(100, 7)]
+
+
+def test_an_amend_that_means_another_instruments_ticks_is_refused_and_changes_nothing(desk):
+    desk.sell(10, 15_000, instrument=1)
+    for wrong in (0, 2, ALL_INSTRUMENTS - 1):
+        desk.amend(1, price=200, instrument=wrong)
+        assert desk.told() == [f"CANCEL_REJECTED #1 REJECTED UNKNOWN_INSTRUMENT firm 1 {f'value {wrong} ' if wrong else ''}limit 1"]
+    assert desk.asks(1) == [(15_000, 10)]
+    desk.amend(1, price=14_000, instrument=1)
+    assert desk.asks(1) == [(14_000, 10)]
+    desk.amend(1, price=13_000)
+    assert desk.asks(1) == [(13_000, 10)]
+
+
+def test_the_instrument_of_an_amend_is_looked_at_after_its_owner_and_before_everything_else(desk):
+    desk.sell(10, 100, instrument=1, tif=GTC)
+    assert desk.amend(1, price=-1, instrument=0, firm=2).reason is RejectReason.NOT_OWNER
+    assert desk.amend(1, price=-1, instrument=0).reason is RejectReason.UNKNOWN_INSTRUMENT
+    desk.session(SessionState.CLOSED)
+    assert desk.amend(1, price=-1, instrument=0).reason is RejectReason.UNKNOWN_INSTRUMENT
+    assert desk.amend(1, price=-1, instrument=1).reason is RejectReason.WRONG_STATE
 
 
 def test_a_stop_has_no_price_to_amend_and_a_triggered_stop_limit_no_stop_price(desk):

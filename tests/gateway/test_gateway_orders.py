@@ -10,7 +10,7 @@ from venue_parts import FakeCore, depth_frame, reply_frame, running_gateway
 from engine import _core
 from engine.gateway.errors import ERROR_CODES
 from engine.refusals import NOTES, RULES
-from engine.types import OrdStatus, OrdType, RejectReason, SessionState, Side, TimeInForce
+from engine.types import ALL_INSTRUMENTS, OrdStatus, OrdType, RejectReason, SessionState, Side, TimeInForce
 
 
 @pytest.fixture
@@ -105,7 +105,17 @@ async def test_an_amendment_reaches_the_core_with_zeros_for_what_stays(venue_of)
     await venue.call("PATCH", "/api/v1/orders/9", {"order_quantity": 60})
     await venue.call("PATCH", "/api/v1/orders/9", {"price": "150.20", "stop_price": "150.30", "order_quantity": 5})
     assert [frame[0] for frame in fake.requests] == ["amend"] * 3
-    assert [frame[2:] for frame in fake.requests] == [(7, 9, 15020, 0, 0), (7, 9, 0, 60, 0), (7, 9, 15020, 5, 15030)]
+    assert [frame[2:] for frame in fake.requests] == [
+        (7, 9, *ticks, ALL_INSTRUMENTS) for ticks in ((15020, 0, 0), (0, 60, 0), (15020, 5, 15030))
+    ]
+
+
+async def test_an_amendment_tells_the_core_the_instrument_that_it_named_and_a_refusal_its_symbol(venue_of):
+    fake, venue = await venue_of(refusal(RejectReason.UNKNOWN_INSTRUMENT, 1, 0))
+    status, body, _ = await venue.call("PATCH", "/api/v1/orders/9", {"price": 150.2, "instrument": "MSFT"})
+    assert fake.requests[0][2:] == (7, 9, 15020, 0, 0, 1)
+    assert (status, body["error"]["code"], body["error"]["field"]) == (404, "unknown_instrument", "instrument")
+    assert "of instrument AAPL, not of MSFT" in body["error"]["message"]
 
 
 async def test_an_amendment_may_trade_and_shows_what_it_traded(venue_of):
@@ -184,9 +194,9 @@ async def session_of(venue_of, keys):
 
 async def test_a_session_amends_and_enters_stops_under_its_keys_firm(session_of):
     fake, ask = await session_of(answer(order_id=9), answer(order_id=9))
-    assert (await ask(_core.encode_amend(2, 999, 9, 15020, 60, 15030)))[3] == 9
+    assert (await ask(_core.encode_amend(2, 999, 9, 15020, 60, 15030, 3)))[3] == 9
     assert (await ask(_core.encode_new_order(3, 999, 0, 1, 4, 1, 15010, 100, "s-1", 15020)))[3] == 9
-    assert fake.requests[0][2:] == (7, 9, 15020, 60, 15030)
+    assert fake.requests[0][2:] == (7, 9, 15020, 60, 15030, 3)
     assert fake.requests[1][2:] == (7, 0, 1, 4, 1, 15010, 100, "s-1", 15020)
 
 

@@ -186,13 +186,13 @@ def test_any_other_change_is_an_amendment_and_what_is_not_given_stays():
     assert patched(price="150.10") == Amend(9, 15010, 0, 0, MARKET["AAPL"])
     assert patched(order_quantity=70) == Amend(9, 0, 70, 0, MARKET["AAPL"])
     assert patched(stop_price=150.2, price=150.1, order_quantity=7) == Amend(9, 15010, 7, 15020, MARKET["AAPL"])
-    assert patched(instrument="MSFT", price="150.10").listing is MARKET["MSFT"]
+    assert patched(instrument="MSFT", price="150.10") == Amend(9, 15010, 0, 0, MARKET["MSFT"], MARKET["MSFT"].instrument.instrument_id)
 
 
 def test_where_ticks_differ_an_amendment_names_its_instrument():
     refusal = patched(MIXED, price="15.1")
     assert (refusal.code, refusal.field) == ("missing_field", "instrument")
-    assert patched(MIXED, price="15.1", instrument="DIME").price_ticks == 151
+    assert patched(MIXED, price="15.1", instrument="DIME") == Amend(9, 151, 0, 0, MIXED["DIME"], 1)
     assert patched(MIXED, price="15.1", instrument="CENT").price_ticks == 1510
     assert patched(MIXED, quantity=5) == Reduce(9, 5)
 

@@ -96,6 +96,13 @@ def test_a_member_may_try_again_after_a_429_or_503_and_is_told_when(reason):
     assert (refusal.retry_after_s == 1) == (ERROR_CODES[refusal.code] in (429, 503))
 
 
+def test_an_amendment_of_another_instrument_names_both_by_symbol_where_they_are_known():
+    wrong = refused(RejectReason.UNKNOWN_INSTRUMENT, 7, 0)
+    assert "of instrument AAPL, not of 7" in from_core(wrong, Call.AMEND, AAPL, {"AAPL": AAPL}).message
+    assert "of instrument 0, not of 7" in from_core(wrong, Call.AMEND).message
+    assert "no instrument has the index 7" in from_core(wrong, Call.ORDER).message
+
+
 def test_an_amendments_quantity_has_the_name_that_the_call_gives_it():
     assert from_core(refused(RejectReason.ORDER_SIZE), Call.AMEND).field == "order_quantity"
     assert from_core(refused(RejectReason.ORDER_SIZE), Call.ORDER).field == "quantity"

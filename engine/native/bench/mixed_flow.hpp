@@ -117,6 +117,7 @@ class MixedFlow {
     }
     exchange::Command command;
     command.kind = kind;
+    command.instrument = exchange::kAllInstruments;
     command.order_id = last_id_ - below(std::min<std::uint64_t>(last_id_, 20'000));
     command.firm = below(100) == 0 ? kFirms : firm_of_[command.order_id % kRemembered];
     command.qty = static_cast<exchange::Qty>(kind == exchange::CommandKind::amend && below(2) == 0 ? 0 : 1 + below(60));

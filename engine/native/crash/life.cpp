@@ -29,10 +29,13 @@ class Life {
 
   void live() {
     recover();
-    const std::uint64_t burst = random_.below(3) == 0 ? 1 : 1 + random_.below(60);
+    // A death in a batch wants large ones.
+    const bool in_batch = plan_.point.kind == Kind::batch;
+    const std::uint64_t burst = in_batch ? 20 + random_.below(200) : random_.below(3) == 0 ? 1 : 1 + random_.below(60);
+    const bool waits = in_batch || random_.below(3) != 0;
+    const bool holds = in_batch || (waits && random_.below(2) == 0);
     const std::uint64_t snapshot_every = random_.below(3) == 0 ? 20 + random_.below(200) : plan_.commands.size() + 1;
-    const bool waits = random_.below(3) != 0;
-    const bool holds = waits && random_.below(2) == 0;
+    hold_batches(holds);
     for (std::size_t i = 0; i < plan_.commands.size(); ++i) {
       if (!append(i)) {
         tell_what_is_lost();
@@ -155,7 +158,7 @@ class Life {
   (void)::setrlimit(RLIMIT_CORE, &no_core);
   int code = 0;
   try {
-    arm(plan.point);
+    arm(plan.point, plan.no_direct);
     Life(plan, to_parent).live();
   } catch (const exchange::LogError& error) {
     code = made_fail() ? kNoStart : kTrouble;

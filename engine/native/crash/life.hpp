@@ -17,6 +17,7 @@ namespace crash {
 struct Plan {
   exchange::LogConfig log;
   Point point;
+  bool no_direct = false;
   exchange::SeqNum start = 0;               // the log's last seq_num when it begins
   std::vector<exchange::Command> commands;  // for the seq_nums behind that
   std::uint64_t seed = 0;                   // of its pauses and snapshots

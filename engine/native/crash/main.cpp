@@ -88,7 +88,7 @@ void sweep(const Request& request, Totals& totals) {
   while (run_with({Kind::before, operations, 0}, request, totals, number++)) {
     ++operations;
   }
-  for (const Kind kind : {Kind::part, Kind::sectors, Kind::after, Kind::power, Kind::steps, Kind::fail}) {
+  for (const Kind kind : {Kind::part, Kind::sectors, Kind::batch, Kind::after, Kind::power, Kind::steps, Kind::fail}) {
     for (std::uint64_t at = 0; at < operations; ++at) {
       (void)run_with({kind, at, kind == Kind::steps ? 1 + at * 37 % 400 : at * 977 + 1}, request, totals, number++);
     }
@@ -101,8 +101,8 @@ void sweep(const Request& request, Totals& totals) {
 std::uint64_t count(std::uint64_t number) { return number; }
 
 void print(const Totals& totals) {
-  std::printf("%lu runs (memory %lu, device %lu), %lu lives: %lu came to their end", count(totals.runs), count(totals.policies[0]),
-              count(totals.policies[1]), count(totals.lives), count(totals.ended));
+  std::printf("%lu runs, %lu lives (memory %lu, device %lu): %lu came to their end", count(totals.runs), count(totals.lives),
+              count(totals.policies[0]), count(totals.policies[1]), count(totals.ended));
   for (std::size_t kind = 1; kind < crash::kKinds; ++kind) {
     const std::string_view name = crash::name_of(static_cast<Kind>(kind));
     std::printf(", %.*s %lu", static_cast<int>(name.size()), name.data(), count(totals.killed.at(kind)));

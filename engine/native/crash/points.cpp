@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <charconv>
 #include <csignal>
+#include <cstring>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -28,7 +29,7 @@ namespace {
 
 using exchange::UniqueFd;
 
-constexpr std::array<std::string_view, kKinds> kNames = {"none",  "before", "part",   "sectors", "after",
+constexpr std::array<std::string_view, kKinds> kNames = {"none",  "before", "part",   "sectors", "batch",  "after",
                                                          "power", "steps",  "append", "fail",    "outside"};
 constexpr std::size_t kSector = 512;
 
@@ -44,7 +45,9 @@ struct Unsynced {
 // Of this process; both threads of a log come here.
 struct Armed {
   Point point;
+  bool no_direct = false;
   std::atomic<std::uint64_t> operations{0};
+  std::atomic<std::uint64_t> batches{0};
   std::atomic<std::uint64_t> left{0};  // instructions
   std::atomic<bool> failed{false};
   std::atomic<bool> held{false};
@@ -89,7 +92,8 @@ std::string name_behind(int fd) {
   return size > 0 ? std::string(name.data(), static_cast<std::size_t>(size)) : std::string();
 }
 
-bool reaches_device_at_once(int fd) noexcept { return (static_cast<unsigned>(::fcntl(fd, F_GETFL)) & static_cast<unsigned>(O_DSYNC)) != 0; }
+bool opened_with(int fd, int flag) noexcept { return (static_cast<unsigned>(::fcntl(fd, F_GETFL)) & static_cast<unsigned>(flag)) != 0; }
+bool reaches_device_at_once(int fd) noexcept { return opened_with(fd, O_DSYNC); }
 
 // A segment gets its name when it is whole and synced: only what comes later is looked after here.
 void remember(int fd, std::size_t size, off_t offset) {
@@ -198,15 +202,28 @@ Result failing() noexcept {
   return -1;
 }
 
+// Not the making of a segment, nor a cut.
+bool is_batch(const void* from, off_t offset) noexcept {
+  std::uint64_t first = 0;
+  std::memcpy(&first, from, sizeof(first));
+  return offset > 0 && first != 0;
+}
+
 ssize_t write_here(int fd, const void* from, std::size_t size, off_t offset) {
   while (armed.held && reaches_device_at_once(fd)) {
     std::this_thread::yield();
+  }
+  if (armed.no_direct && opened_with(fd, O_DIRECT)) {
+    errno = EINVAL;
+    return -1;
   }
   const std::uint64_t number = armed.operations++;
   if (come_to(number)) {
     return failing<ssize_t>();
   }
-  if (number == armed.point.at && (armed.point.kind == Kind::part || armed.point.kind == Kind::sectors)) {
+  const bool here = number == armed.point.at && (armed.point.kind == Kind::part || armed.point.kind == Kind::sectors);
+  const bool batch_here = armed.point.kind == Kind::batch && is_batch(from, offset) && armed.batches++ == armed.point.at;
+  if (here || batch_here) {
     put_part(fd, from, size, offset);
     die();
   }
@@ -273,12 +290,12 @@ Point random_point(support::Random& random, const Expected& expected) {
   constexpr std::array kOften = {Kind::before, Kind::part, Kind::sectors, Kind::after, Kind::steps, Kind::append, Kind::fail, Kind::outside};
   Point point;
   point.kind = random.below(24) == 0 ? Kind::none : kOften.at(random.below(kOften.size()));
-  if (expected.device && random.below(6) == 0) {
-    point.kind = Kind::power;
+  if (expected.device && random.below(3) == 0) {
+    point.kind = random.below(2) == 0 ? Kind::power : Kind::batch;
   }
   const bool by_command = point.kind == Kind::append || point.kind == Kind::outside;
   const bool early = random.below(4) == 0;
-  point.at = random.below(early ? 8 : by_command ? expected.commands : expected.operations);
+  point.at = random.below(early ? 8 : by_command ? expected.commands : point.kind == Kind::batch ? 1 + expected.commands / 40 : expected.operations);
   point.extra = random.below(100'000);
   if (point.kind == Kind::steps || point.kind == Kind::append) {
     point.extra = 1 + random.below(random.below(2) == 0 ? 300 : 3000);
@@ -288,8 +305,9 @@ Point random_point(support::Random& random, const Expected& expected) {
   return point;
 }
 
-void arm(const Point& point) {
+void arm(const Point& point, bool no_direct) {
   armed.point = point;
+  armed.no_direct = no_direct;
   struct sigaction action {};
   action.sa_handler = on_step;
   ::sigaction(SIGTRAP, &action, nullptr);

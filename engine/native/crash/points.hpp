@@ -4,6 +4,7 @@
 //   before, after   at the file operation `at`, on this or that side of it
 //   part            in it: only the first bytes reach the file (extra: how many, modulo those up to the last that is not 0)
 //   sectors         in it: any sectors of it reach the file, as at a power cut (extra: which, a seed)
+//   batch           as sectors, and `at` counts the writes of records alone
 //   power           before it, and what was written and not synced is gone again, sector by sector (extra: a seed)
 //   steps           `extra` machine instructions after the operation, in the thread that did it
 //   append          inside append() of the command `at`, `extra` instructions after it began
@@ -21,8 +22,8 @@
 
 namespace crash {
 
-enum class Kind : std::uint8_t { none, before, part, sectors, after, power, steps, append, fail, outside };
-inline constexpr std::size_t kKinds = 10;
+enum class Kind : std::uint8_t { none, before, part, sectors, batch, after, power, steps, append, fail, outside };
+inline constexpr std::size_t kKinds = 11;
 
 struct Point {
   Kind kind = Kind::none;
@@ -43,8 +44,9 @@ struct Expected {
 // A point that such a life is likely to meet.
 [[nodiscard]] Point random_point(support::Random& random, const Expected& expected);
 
-// In the child, from here on: file operations are the seam's, with the point in them.
-void arm(const Point& point);
+// In the child, from here on: file operations are the seam's, with the point in them. `no_direct`: the file system
+// refuses O_DIRECT when it is written to.
+void arm(const Point& point, bool no_direct);
 // Around append() of the command `number` of this life.
 void begin_append(std::uint64_t number) noexcept;
 void end_append() noexcept;

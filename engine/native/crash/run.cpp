@@ -19,6 +19,7 @@ namespace crash {
 
 namespace {
 
+using exchange::AckPolicy;
 using exchange::Command;
 using exchange::LogConfig;
 using exchange::SeqNum;
@@ -81,10 +82,9 @@ class Run {
     std::string made = (std::filesystem::temp_directory_path() / "exchange-crash-XXXXXX").string();
     folder_ = ::mkdtemp(made.data()) != nullptr ? made : std::string();
     log_ = support::flow_log(folder_ + "/log");
-    log_.ack_policy = random_.below(2) == 0 ? exchange::AckPolicy::memory : exchange::AckPolicy::device;
-    constexpr std::array<std::uint64_t, 5> kSizes = {1, 5, 16, 64, 300};
+    first_policy_ = random_.below(2);
+    constexpr std::array<std::uint64_t, 8> kSizes = {1, 5, 16, 64, 64, 300, 300, 300};
     log_.segment_records = kSizes.at(random_.below(kSizes.size()));
-    device_ = log_.ack_policy == exchange::AckPolicy::device;
   }
 
   bool run() {
@@ -98,7 +98,6 @@ class Run {
  private:
   bool lives() {
     ++totals_.runs;
-    ++totals_.policies.at(device_ ? 1 : 0);
     bool first_killed = false;
     for (std::size_t number = 0; number < kLives; ++number) {
       const bool killed = life(number);
@@ -123,19 +122,28 @@ class Run {
 
   Plan plan(std::size_t number) {
     Plan made;
-    log_.epoch = number + 1;
+    log_.epoch += random_.below(2);
+    const std::uint64_t policy = random_.below(3) == 0 ? 1 - first_policy_ : first_policy_;
+    const bool device = policy == 1;
+    log_.ack_policy = device ? AckPolicy::device : AckPolicy::memory;
+    ++totals_.policies.at(policy);
     made.log = log_;
+    made.no_direct = random_.below(3) == 0;
     made.seed = random_.next();
     made.start = last();
-    const std::uint64_t longest = request_.brief ? 40 : log_.segment_records < 5 ? 60 : device_ ? 500 : 1500;
-    const std::uint64_t count = 10 + random_.below(longest);
+    const std::uint64_t longest = request_.brief ? 40 : log_.segment_records < 5 ? 60 : device ? 500 : 1500;
+    const std::uint64_t few = 1 + random_.below(8);  // behind a cut tail, so that what was left of it would show
+    std::uint64_t count = 10 + random_.below(longest);
+    if (random_.below(2) == 0 && torn_) {
+      count = few;
+    }
     made.commands = support::flow(random_.next(), last() + count);
     made.commands.erase(made.commands.begin(), made.commands.begin() + static_cast<std::ptrdiff_t>(last()));
     for (Command& command : made.commands) {
       command.ts_ns += static_cast<exchange::TimeNs>(number) * kLifeNs;
     }
     const std::uint64_t segments = count / log_.segment_records + 1;
-    const Point from_seed = random_point(random_, {4 + segments * 3 + (device_ ? count / 3 : 0), count, device_});
+    const Point from_seed = random_point(random_, {4 + segments * 3 + (device ? count / 3 : 0), count, device});
     made.point = number < request_.points.size() ? request_.points[number] : from_seed;
     points_.push_back(made.point);
     return made;
@@ -176,7 +184,8 @@ class Run {
     require(report.starts(), report.starts() ? "" : "the log is damaged: " + report.problems.front().text());
     require(report.last_seq_num >= planned.start, "the log has " + std::to_string(report.last_seq_num) + " records, it had " + std::to_string(planned.start));
     require(report.last_seq_num <= planned.start + planned.commands.size(), "the log has more records than commands were sent");
-    totals_.torn += report.problems.empty() ? 0 : 1;
+    torn_ = !report.problems.empty();
+    totals_.torn += torn_ ? 1 : 0;
     totals_.switches += report.segments.empty() ? 0 : report.segments.size() - 1;
     read_behind(planned, report.last_seq_num);
     SeqNum told = planned.start;
@@ -237,7 +246,7 @@ class Run {
     return seq_num == 0 ? exchange::Engine(support::flow_config()).state_hash() : hashes_.at(seq_num - 1);
   }
 
-  // As the next core would, by a journal of the other policy: a log is one whatever wrote it.
+  // As the next core would; under the other policy, because a log is one whatever wrote it.
   void recover() {
     exchange::Engine engine(support::flow_config());
     std::vector<std::string> warnings;
@@ -248,7 +257,7 @@ class Run {
     }
     require(warnings.empty(), warnings.empty() ? "" : "a snapshot was passed over: " + warnings.front());
     LogConfig other = log_;
-    other.ack_policy = device_ ? exchange::AckPolicy::memory : exchange::AckPolicy::device;
+    other.ack_policy = log_.ack_policy == AckPolicy::device ? AckPolicy::memory : AckPolicy::device;
     exchange::Journal journal(other);
     const auto report = journal.recover(from, [&](const exchange::LogRecord& record) {
       require(digest_of(engine.apply(record.command)) == digests_.at(record.seq_num - 1),
@@ -291,7 +300,8 @@ class Run {
   support::Random random_;
   std::string folder_;
   LogConfig log_;
-  bool device_ = false;
+  std::uint64_t first_policy_ = 0;
+  bool torn_ = false;  // the life before left a torn tail
   exchange::Engine clean_;  // has what is in the log
   std::vector<Command> commands_;
   std::vector<std::uint64_t> digests_;  // of the reports of each seq_num

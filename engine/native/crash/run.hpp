@@ -32,7 +32,7 @@ struct Totals {
   std::uint64_t torn = 0;                      // tails of the log
   std::uint64_t snapshots = 0;
   std::uint64_t switches = 0;  // of segments
-  std::array<std::uint64_t, 2> policies{};
+  std::array<std::uint64_t, 2> policies{};  // lives under memory and device
 };
 
 // The product broke a promise. The message is for a person; `points` repeat the run.

@@ -1,31 +1,189 @@
-// usage: fuzz_<target> <iterations> <seed>
-// Feeds the target with inputs made from the seed: the same numbers give the same run.
-#include <cstdint>
+// usage: fuzz_<target> [--corpus DIR] [--iterations N] [--seed S] [--seconds T] [--crashes DIR] [FILE...]
+//        fuzz_<target> --generate DIR      writes the corpus's seeds
+// First every file of the corpus in the order of the names, then N inputs made from them and from the seed: the same
+// numbers give the same run. --seconds: as many as that time allows instead. FILEs: these inputs and no others.
+// An input that the target dies of is written to <crashes>/crash-<target>-<seed>-<number>, and told.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
-#include "support.hpp"
+#include "mutate.hpp"
+#include "seeds.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
+// Of the sanitizers, where there are some.
+extern "C" __attribute__((weak)) void __sanitizer_set_death_callback(void (*callback)());
+
+namespace {
+
+using fuzz::Bytes;
+
+constexpr unsigned kHangS = 60;
+
+struct Options {
+  std::string corpus;
+  std::string crashes = ".";
+  std::string generate;
+  std::vector<std::string> files;
+  std::uint64_t iterations = 0;
+  std::uint64_t seed = 1;
+  std::uint64_t seconds = 0;
+};
+
+// What is being tried now, for whoever has to tell of it from a signal.
+struct Current {
+  const Bytes* input = nullptr;
+  std::array<char, 512> path{};
+};
+Current current;
+
+void say(const char* text) { (void)!::write(STDERR_FILENO, text, std::strlen(text)); }
+
+void keep_input() {
+  const Bytes* const input = std::exchange(current.input, nullptr);
+  if (input == nullptr) {
+    return;
+  }
+  const int fd = ::open(current.path.data(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  const bool kept = fd >= 0 && ::write(fd, input->data(), input->size()) == static_cast<ssize_t>(input->size());
+  say(kept ? "\nthe input is in " : "\nthe input could not be written to ");
+  say(current.path.data());
+  say("; give this program the file to see it again\n");
+}
+
+void on_signal(int number) {
+  if (number == SIGALRM) {
+    say("\nthis input takes more than a minute\n");
+  }
+  keep_input();
+  (void)std::signal(number, SIG_DFL);
+  (void)::raise(number == SIGALRM ? SIGABRT : number);
+}
+
+void watch() {
+  for (const int number : {SIGABRT, SIGALRM, SIGSEGV, SIGBUS, SIGFPE, SIGILL}) {
+    const bool the_sanitizers = &__sanitizer_set_death_callback != nullptr && number != SIGABRT && number != SIGALRM;
+    if (!the_sanitizers) {
+      (void)std::signal(number, on_signal);
+    }
+  }
+  if (&__sanitizer_set_death_callback != nullptr) {
+    __sanitizer_set_death_callback(keep_input);
+  }
+}
+
+void try_input(const Bytes& input, const Options& options, std::uint64_t number) {
+  (void)std::snprintf(current.path.data(), current.path.size(), "%s/crash-" FUZZ_TARGET "-%llu-%llu", options.crashes.c_str(),
+                      static_cast<unsigned long long>(options.seed), static_cast<unsigned long long>(number));
+  current.input = &input;
+  (void)::alarm(kHangS);
+  (void)LLVMFuzzerTestOneInput(input.data(), input.size());
+  (void)::alarm(0);
+  current.input = nullptr;
+}
+
+std::optional<Bytes> read_file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) {
+    std::fprintf(stderr, "%s cannot be read\n", path.c_str());
+    return std::nullopt;
+  }
+  return Bytes{std::istreambuf_iterator<char>(in), {}};
+}
+
+int generate(const std::string& dir) {
+  std::filesystem::create_directories(dir);
+  const auto seeds = fuzz::seeds_of(FUZZ_TARGET);
+  for (const fuzz::Seed& seed : seeds) {
+    std::ofstream(dir + "/" + seed.name + ".bin", std::ios::binary)
+        .write(reinterpret_cast<const char*>(seed.bytes.data()), static_cast<std::streamsize>(seed.bytes.size()));
+  }
+  std::printf("%zu seeds\n", seeds.size());
+  return seeds.empty() ? 1 : 0;
+}
+
+std::optional<Options> parse(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i < argc; ++i) {
+    const std::string name = argv[i];
+    if (name.rfind("--", 0) != 0) {
+      options.files.push_back(name);
+      continue;
+    }
+    if (++i == argc) {
+      return std::nullopt;
+    }
+    if (name == "--corpus" || name == "--crashes" || name == "--generate") {
+      (name == "--corpus" ? options.corpus : name == "--crashes" ? options.crashes : options.generate) = argv[i];
+    } else if (name == "--iterations" || name == "--seed" || name == "--seconds") {
+      (name == "--iterations" ? options.iterations : name == "--seed" ? options.seed : options.seconds) = std::strtoull(argv[i], nullptr, 10);
+    } else {
+      return std::nullopt;
+    }
+  }
+  return options;
+}
+
+std::vector<std::string> files_in(const std::string& dir) {
+  std::vector<std::string> paths;
+  for (const auto& entry : std::filesystem::directory_iterator(dir)) {
+    paths.push_back(entry.path().string());
+  }
+  std::sort(paths.begin(), paths.end());
+  return paths;
+}
+
+int run(const Options& options) {
+  std::vector<Bytes> corpus;
+  for (const std::string& path : options.corpus.empty() ? options.files : files_in(options.corpus)) {
+    auto bytes = read_file(path);
+    if (!bytes) {
+      return 2;
+    }
+    try_input(*bytes, options, corpus.size());
+    corpus.push_back(std::move(*bytes));
+  }
+  std::uint64_t number = corpus.size();
+  support::Random random(options.seed);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(options.seconds);
+  const std::uint64_t last = options.seconds > 0 ? ~std::uint64_t{0} : number + options.iterations;
+  while (number < last && (options.seconds == 0 || number % 16 != 0 || std::chrono::steady_clock::now() < end)) {
+    try_input(fuzz::next_input(corpus, random), options, number);
+    ++number;
+  }
+  std::printf("%zu files, %llu inputs made from them\n", corpus.size(), static_cast<unsigned long long>(number - corpus.size()));
+  return 0;
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 3) {
-    std::fprintf(stderr, "usage: %s <iterations> <seed>\n", argv[0]);
+  const auto options = parse(argc, argv);
+  if (!options) {
+    std::fprintf(stderr, "usage: %s [--corpus DIR] [--iterations N] [--seed S] [--seconds T] [--crashes DIR] [FILE...] | --generate DIR\n", argv[0]);
     return 2;
   }
-  const std::uint64_t iterations = std::strtoull(argv[1], nullptr, 10);
-  support::Random random(std::strtoull(argv[2], nullptr, 10));
-  std::vector<std::uint8_t> input;
-  for (std::uint64_t i = 0; i < iterations; ++i) {
-    input.resize(random.below(random.below(8) == 0 ? 4096 : 256));
-    // Small values are likelier: they reach enum fields, counts and lengths that mean something.
-    const bool small = random.below(2) == 0;
-    for (auto& byte : input) {
-      byte = static_cast<std::uint8_t>(small ? random.below(16) : random.next());
+  try {
+    if (!options->generate.empty()) {
+      return generate(options->generate);
     }
-    (void)LLVMFuzzerTestOneInput(input.data(), input.size());
+    watch();
+    return run(*options);
+  } catch (const std::filesystem::filesystem_error& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 2;
   }
-  std::printf("%llu inputs\n", static_cast<unsigned long long>(iterations));
-  return 0;
 }

@@ -34,7 +34,8 @@ Command next_command(ByteReader& from, TimeNs& now) {
   command.stp = static_cast<StpMode>(more % 5);
   command.state = static_cast<SessionState>(more % 7);
   command.firm = more % 3U;
-  command.instrument = more >= 250 ? kAllInstruments : (more / 8U) % 3U;
+  const bool unnamed = more >= 250 || (command.kind == CommandKind::amend && more % 2 == 0);
+  command.instrument = unnamed ? kAllInstruments : (more / 8U) % 3U;
   // Mostly close prices, now and then one from the whole range.
   command.price_ticks = what >= 250 ? from.get<Price>() : Price{from.get<std::uint8_t>()} * ((what % 7) == 0 ? 1000 : 1);
   command.stop_price_ticks = what >= 252 ? from.get<Price>() : from.get<std::uint8_t>();

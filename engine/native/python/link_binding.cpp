@@ -76,7 +76,8 @@ struct FrameTuple {
     return nb::make_tuple("reduce", frame.request_id, frame.firm, frame.order_id, frame.new_leaves_qty);
   }
   nb::tuple operator()(const exchange::AmendFrame& frame) const {
-    return nb::make_tuple("amend", frame.request_id, frame.firm, frame.order_id, frame.price_ticks, frame.qty, frame.stop_price_ticks);
+    return nb::make_tuple("amend", frame.request_id, frame.firm, frame.order_id, frame.price_ticks, frame.qty, frame.stop_price_ticks,
+                          frame.instrument);
   }
   nb::tuple operator()(const exchange::ControlFrame& frame) const {
     return nb::make_tuple("control", frame.request_id, frame.kind, frame.firm, frame.instrument, frame.price_ticks, frame.qty,
@@ -194,10 +195,10 @@ void bind_commands(nb::module_& m) {
   m.def(
       "encode_amend",
       [](std::uint64_t request_id, std::uint32_t firm, std::uint64_t order_id, std::int64_t price_ticks, std::int64_t qty,
-         std::int64_t stop_price_ticks) {
-        return encoded(exchange::AmendFrame{request_id, firm, order_id, price_ticks, qty, stop_price_ticks});
+         std::int64_t stop_price_ticks, std::uint32_t instrument) {
+        return encoded(exchange::AmendFrame{request_id, firm, order_id, price_ticks, qty, stop_price_ticks, instrument});
       },
-      "request_id"_a, "firm"_a, "order_id"_a, "price_ticks"_a, "qty"_a, "stop_price_ticks"_a);
+      "request_id"_a, "firm"_a, "order_id"_a, "price_ticks"_a, "qty"_a, "stop_price_ticks"_a, "instrument"_a = exchange::kAllInstruments);
   m.def("encode_control", &encode_control, "request_id"_a, "kind"_a, "firm"_a, "instrument"_a, "price_ticks"_a, "qty"_a,
         "stop_price_ticks"_a, "order_id"_a, "stp"_a, "state"_a);
   m.def(

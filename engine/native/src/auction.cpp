@@ -1,4 +1,5 @@
 // Call auctions: what an uncross would do, and doing it.
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 
@@ -32,51 +33,51 @@ bool better(const Candidate& a, const Candidate& b, std::int32_t anchor) noexcep
 
 }  // namespace
 
-// One pass up the prices: buys at or above fall away as sells at or below come in. `sell` and `buy` are the next levels
-// that the pass has not met; prices are visited from the lowest sell to the highest buy.
+// Between two limit prices every price does the same: beside the limits themselves, their neighbours and the anchor stand
+// for all. One pass up these prices: sells come in as they are reached, buys fall away behind.
 Indicative State::indicative(const Instrument& in) const {
   const Ladder& buys = ladder(in, Side::buy);
   const Ladder& sells = ladder(in, Side::sell);
-  const LevelKey highest_buy = buys.best();
-  const LevelKey lowest_sell = sells.best();
-  if (highest_buy == kNoKey || lowest_sell == kNoKey || -highest_buy < lowest_sell) {
+  const std::int32_t bottom = sells.best();
+  const std::int32_t top = buys.best() == kNoKey ? 0 : -buys.best();
+  if (sells.best() == kNoKey || top < bottom) {
     return {};
   }
-  const std::int32_t top = -highest_buy;
   const FarLevels& far_buys = far(in, Side::buy);
   const FarLevels& far_sells = far(in, Side::sell);
   std::vector<std::pair<std::int32_t, Qty>> bids;  // within the range, best first
+  std::vector<std::int32_t> prices;
   Qty buy = 0;
-  for (LevelKey key = highest_buy; key != kNoKey && -key >= lowest_sell; key = buys.next(key, far_buys)) {
+  for (LevelKey key = buys.best(); key != kNoKey && -key >= bottom; key = buys.next(key, far_buys)) {
     bids.emplace_back(-key, buys.at(key, far_buys).qty);
     buy += bids.back().second;
+    prices.insert(prices.end(), {-key - 1, -key, -key + 1});
+  }
+  for (LevelKey key = bottom; key != kNoKey && key <= top; key = sells.next(key, far_sells)) {
+    prices.insert(prices.end(), {key - 1, key, key + 1});
   }
   const std::int32_t anchor = in.last_px != 0 ? in.last_px : in.reference;
-  bool anchor_left = anchor >= lowest_sell && anchor <= top;
-  LevelKey ask = lowest_sell;
+  prices.push_back(anchor);
+  std::sort(prices.begin(), prices.end());
+  LevelKey ask = bottom;
   Qty sell = 0;
   Candidate best;
-  while (true) {
-    std::int32_t price = std::numeric_limits<std::int32_t>::max();
-    price = ask != kNoKey && ask <= top ? std::min(price, ask) : price;
-    price = bids.empty() ? price : std::min(price, bids.back().first);
-    price = anchor_left ? std::min(price, anchor) : price;
-    if (price > top) {
-      break;
+  for (const std::int32_t price : prices) {
+    if (price < bottom || price > top) {
+      continue;
     }
-    if (ask == price) {
+    while (ask != kNoKey && ask <= price) {
       sell += sells.at(ask, far_sells).qty;
       ask = sells.next(ask, far_sells);
+    }
+    while (!bids.empty() && bids.back().first < price) {
+      buy -= bids.back().second;
+      bids.pop_back();
     }
     const Candidate here{price, std::min(buy, sell), buy - sell};
     if (best.price == 0 || better(here, best, anchor)) {
       best = here;
     }
-    if (!bids.empty() && bids.back().first == price) {
-      buy -= bids.back().second;
-      bids.pop_back();
-    }
-    anchor_left = anchor_left && anchor != price;
   }
   return {best.price, best.volume, best.imbalance};
 }

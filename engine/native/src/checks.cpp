@@ -61,12 +61,8 @@ State::Refusal State::check_risk(const Order& order, Qty order_qty, Qty more_ope
   if (in.fat_finger_pct > 0 && has_price(order.type) && is_fat_finger(in, order)) [[unlikely]] {
     return {RejectReason::fat_finger, order.price, in.last_px != 0 ? in.last_px : in.reference};
   }
-  if (order.type == OrdType::market && twice_anchor > 0) {
-    const std::int64_t cap = config.instruments[order.instrument].market_notional_cap;
-    const std::int64_t doubled = twice_anchor * order_qty;  // 2 * 10^9 times 10^9 fits
-    if (cap > 0 && (doubled / 2 > cap || (doubled / 2 == cap && doubled % 2 != 0))) {
-      return {RejectReason::notional_cap, doubled / 2, cap};
-    }
+  if (order.price == 0 && over_cap(in, twice_anchor, order_qty)) {
+    return {RejectReason::notional_cap, twice_anchor * order_qty / 2, config.instruments[order.instrument].market_notional_cap};
   }
   if (row.position_limit > 0) {
     const PositionCell& cell = cells[order.cell];  // cell 0 is nobody's and stays zero
@@ -80,6 +76,9 @@ State::Refusal State::check_risk(const Order& order, Qty order_qty, Qty more_ope
 }
 
 State::Refusal State::check_amend(const Command& c, const Order& order) const noexcept {
+  if (c.instrument != kAllInstruments && c.instrument != order.instrument) {  // ticks mean money by the instrument alone
+    return {RejectReason::unknown_instrument, c.instrument, order.instrument};
+  }
   const SessionState state = instruments[order.instrument].state;
   if (state == SessionState::closed) {
     return {RejectReason::wrong_state, static_cast<std::int64_t>(state), 0};

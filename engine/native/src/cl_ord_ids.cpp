@@ -8,8 +8,9 @@ namespace exchange {
 
 namespace {
 
-constexpr std::size_t kFirstCells = std::size_t{1} << 16U;
+constexpr std::size_t kFirstCells = std::size_t{1} << 21U;  // address space; costs memory where it is used
 constexpr std::size_t kMovesPerInsert = 8;
+constexpr std::size_t kMostTables = 16;
 
 // Never shown and never iterated: no output depends on it.
 std::uint64_t hash_of(FirmId firm, std::string_view text) noexcept {
@@ -23,14 +24,14 @@ std::uint64_t hash_of(FirmId firm, std::string_view text) noexcept {
   return hash * 0x9E3779B97F4A7C15ULL;
 }
 
+// 32 bits of the hash, kept in the cell: they give the place too, so that a growing table reads no entry again.
 constexpr std::uint32_t tag_of(std::uint64_t hash) noexcept { return static_cast<std::uint32_t>(hash >> 32U); }
 
-// The place comes from other bits than the tag.
-constexpr std::size_t place_of(std::uint64_t hash, std::size_t size) noexcept { return (hash ^ (hash >> 29U)) & (size - 1); }
+constexpr std::size_t place_of(std::uint32_t tag, std::size_t size) noexcept { return tag & (size - 1); }
 
 }  // namespace
 
-ClOrdIds::ClOrdIds() : table_{Pages(kFirstCells * sizeof(Cell)), kFirstCells} {}
+ClOrdIds::ClOrdIds() : table_{Pages(kFirstCells * sizeof(Cell)), kFirstCells} { emptied_.reserve(kMostTables); }
 
 OrderId ClOrdIds::find(FirmId firm, const ClOrdId& cl_ord_id) const noexcept {
   const std::string_view text = cl_ord_id.view();
@@ -41,7 +42,7 @@ OrderId ClOrdIds::find(FirmId firm, const ClOrdId& cl_ord_id) const noexcept {
 
 OrderId ClOrdIds::find_in(const Table& table, std::uint64_t hash, FirmId firm, std::string_view text) const noexcept {
   const Cell* const cells = table.cells();
-  for (std::size_t at = place_of(hash, table.size); cells[at].entry != 0; at = (at + 1) & (table.size - 1)) {
+  for (std::size_t at = place_of(tag_of(hash), table.size); cells[at].entry != 0; at = (at + 1) & (table.size - 1)) {
     if (cells[at].tag != tag_of(hash)) {
       continue;
     }
@@ -67,12 +68,12 @@ std::uint32_t ClOrdIds::insert(FirmId firm, const ClOrdId& cl_ord_id, OrderId or
   } else if (std::size_t{number} * 2 > table_.size) {
     grow();
   }
-  place(table_, hash_of(firm, text), number);
+  place(table_, tag_of(hash_of(firm, text)), number);
   return number;
 }
 
 void ClOrdIds::prefetch(FirmId firm, const ClOrdId& cl_ord_id) const noexcept {
-  __builtin_prefetch(table_.cells() + place_of(hash_of(firm, cl_ord_id.view()), table_.size));
+  __builtin_prefetch(table_.cells() + place_of(tag_of(hash_of(firm, cl_ord_id.view())), table_.size));
 }
 
 void ClOrdIds::grow() {
@@ -86,22 +87,24 @@ void ClOrdIds::move_some() noexcept {
   for (; moved_ < end; ++moved_) {
     const Cell cell = old_.cells()[moved_];
     if (cell.entry != 0) {
-      const Entry& entry = entries_[cell.entry];
-      place(table_, hash_of(entry.firm, entry.view()), cell.entry);
+      place(table_, cell.tag, cell.entry);
     }
   }
   if (moved_ == old_.size) {
+    if (emptied_.size() < kMostTables) {
+      emptied_.push_back(std::move(old_.pages));  // given back with the whole at the end of the day, not on an order's way
+    }
     old_ = Table{};
   }
 }
 
-void ClOrdIds::place(const Table& table, std::uint64_t hash, std::uint32_t entry) noexcept {
+void ClOrdIds::place(const Table& table, std::uint32_t tag, std::uint32_t entry) noexcept {
   Cell* const cells = table.cells();
-  std::size_t at = place_of(hash, table.size);
+  std::size_t at = place_of(tag, table.size);
   while (cells[at].entry != 0) {
     at = (at + 1) & (table.size - 1);
   }
-  cells[at] = {tag_of(hash), entry};
+  cells[at] = {tag, entry};
 }
 
 }  // namespace exchange

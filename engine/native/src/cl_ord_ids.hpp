@@ -28,7 +28,7 @@ class ClOrdIds {
   void prefetch(FirmId firm, const ClOrdId& cl_ord_id) const noexcept;
 
  private:
-  // Open addressing: the hash's upper half and the entry's number (0: free).
+  // Open addressing: half of the hash and the entry's number (0: free).
   struct Cell {
     std::uint32_t tag;
     std::uint32_t entry;
@@ -41,7 +41,7 @@ class ClOrdIds {
   };
 
   [[nodiscard]] OrderId find_in(const Table& table, std::uint64_t hash, FirmId firm, std::string_view text) const noexcept;
-  static void place(const Table& table, std::uint64_t hash, std::uint32_t entry) noexcept;
+  static void place(const Table& table, std::uint32_t tag, std::uint32_t entry) noexcept;
   void grow();
   void move_some() noexcept;
 
@@ -51,6 +51,7 @@ class ClOrdIds {
   // While a grown table fills, the old one is emptied a few cells at a time, so that no single order pays for it all.
   Table old_;
   std::size_t moved_ = 0;
+  std::vector<Pages> emptied_;
 };
 
 }  // namespace exchange

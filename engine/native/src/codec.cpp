@@ -202,6 +202,7 @@ Frame read_amend(ByteReader& from) {
   frame.price_ticks = from.get<Price>();
   frame.qty = from.get<Qty>();
   frame.stop_price_ticks = from.get<Price>();
+  frame.instrument = from.get<InstrumentId>();
   return frame;
 }
 
@@ -298,6 +299,7 @@ struct Writer {
     to.put(frame.price_ticks);
     to.put(frame.qty);
     to.put(frame.stop_price_ticks);
+    to.put(frame.instrument);
     return true;
   }
   bool operator()(const ControlFrame& frame) const {

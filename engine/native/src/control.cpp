@@ -99,6 +99,11 @@ struct Split {
   [[nodiscard]] std::int64_t stop(Side side, std::int64_t price) const noexcept {
     return side == Side::buy ? up(price) : down(price) - dividend;
   }
+  [[nodiscard]] Qty holding(Qty net) const noexcept {
+    __extension__ using Wide = __int128;
+    constexpr Wide kMost = 1'000'000'000'000'000'000;
+    return static_cast<Qty>(std::clamp<Wide>(static_cast<Wide>(net) * num / den, -kMost, kMost));
+  }
   [[nodiscard]] std::int32_t mark(std::int32_t price) const noexcept {
     return price == 0 ? 0 : static_cast<std::int32_t>(std::clamp<std::int64_t>(down(price) - dividend, 1, kMaxPriceTicks));
   }
@@ -129,7 +134,7 @@ void State::corporate_action(const Command& command) {
   // Only `net` is a holding; the trades of the day stay as they were made.
   for (const FirmId firm : known_firms) {
     if (const std::uint32_t number = find_cell(firm, command.instrument); number != 0) {
-      cells[number].net = cells[number].net * split.num / split.den;
+      cells[number].net = split.holding(cells[number].net);
     }
   }
   for (const OrderSlot slot : slots) {
@@ -137,7 +142,7 @@ void State::corporate_action(const Command& command) {
     const std::int64_t leaves = std::int64_t{order.leaves} * split.num / split.den;
     const std::int64_t price = order.price == 0 ? 0 : split.limit(order.side, order.price);
     const std::int64_t stop = order.stop == 0 ? 0 : split.stop(order.side, order.stop);
-    if (!in_range(leaves) || (order.price != 0 && !in_range(price)) || (order.stop != 0 && !in_range(stop))) {
+    if (!in_range(leaves) || order.cum + leaves > kMaxOrderQty || (order.price != 0 && !in_range(price)) || (order.stop != 0 && !in_range(stop))) {
       report_end(order, ExecType::cancelled, RejectReason::corporate_action);
       end(order, slot);
       continue;
@@ -210,6 +215,7 @@ void State::forget_done() {
     }
   }
   first_kept = first_live;
+  owned.trim(first_kept, accepted_count + 1);
   cl_ord_ids = std::move(kept);
 }
 

@@ -59,11 +59,14 @@ std::uint32_t partitions_in(const std::string& log_dir) {
   if (holds_segments(log_dir)) {
     return 1;
   }
-  std::uint32_t found = 0;
+  std::uint32_t found = 2;  // a single one has no folder of its own
   bool any_log = false;
-  while (found < kMaxPartitions && fs::exists(partition_dir(log_dir, found, kMaxPartitions), ignored)) {
-    any_log = any_log || holds_segments(partition_dir(log_dir, found, kMaxPartitions));
-    ++found;
+  for (std::uint32_t i = 0; i < kMaxPartitions; ++i) {  // all of them: one may be gone
+    const std::string dir = partition_dir(log_dir, i, kMaxPartitions);
+    if (fs::exists(dir, ignored)) {
+      any_log = any_log || holds_segments(dir);
+      found = std::max(found, i + 1);
+    }
   }
   return any_log ? found : 0;
 }
@@ -74,8 +77,22 @@ void check_layout(const CoreConfig& config) {
   const std::uint32_t found = partitions_in(config.log_dir);
   if (found != 0 && found != wanted) {
     throw LogError(config.log_dir + " holds a log of " + std::to_string(found) + " partition(s), not of " + std::to_string(wanted) +
-                   ": their number is fixed for the life of a log; start with that number, or with a new log folder");
+                   ": their number is fixed for the life of a log; start with that number, or with a new log folder; if a partition's " +
+                   "folder is gone, restore it");
   }
+}
+
+// Started empty beside partitions that hold records, one would give out the ids of its lost orders again. Where no
+// partition has a record, a first start was cut short.
+void check_none_lost(const CoreConfig& config, const std::vector<std::uint32_t>& without_log, const std::vector<CoreRecovery>& parts) {
+  const auto full = std::find_if(parts.begin(), parts.end(), [](const CoreRecovery& part) { return part.log.last_seq_num > 0; });
+  if (without_log.empty() || full == parts.end()) {
+    return;
+  }
+  const auto dir = [&config](std::uint32_t i) { return partition_dir(config.log_dir, i, config.engine.partitions); };
+  throw LogError(dir(without_log.front()) + " holds no segment, while " + dir(static_cast<std::uint32_t>(full - parts.begin())) +
+                 " holds records: this partition's log is lost, and without it the ids of its orders would be given out again; "
+                 "restore the folder from a copy, or start with a new log folder");
 }
 
 void make_folders(const CoreConfig& config) {
@@ -145,9 +162,36 @@ struct Core::Impl {
   bool stopped = false;
   std::atomic<bool> open{false};  // the logs are
 
+  void recover_these(const std::vector<std::uint32_t>& which, std::vector<CoreRecovery>& parts);
   void start_threads();
   void join() noexcept;
 };
+
+// All at once. Throws what the first of them threw.
+void Core::Impl::recover_these(const std::vector<std::uint32_t>& which, std::vector<CoreRecovery>& parts) {
+  std::vector<std::exception_ptr> errors(partitions.size());
+  const auto recover_one = [&](std::uint32_t i) {
+    try {
+      parts[i] = partitions[i]->recover();
+    } catch (...) {
+      errors[i] = std::current_exception();
+    }
+  };
+  {
+    std::vector<std::jthread> threads;
+    for (std::size_t i = 1; i < which.size(); ++i) {
+      threads.emplace_back(recover_one, which[i]);
+    }
+    if (!which.empty()) {
+      recover_one(which.front());
+    }
+  }
+  for (const std::exception_ptr& error : errors) {
+    if (error) {
+      std::rethrow_exception(error);
+    }
+  }
+}
 
 void Core::Impl::start_threads() {
   const std::vector<int> cpus = cpus_for(partitions.size() + 1, config.pin_threads);
@@ -193,28 +237,19 @@ CoreRecovery Core::recover() {
   }
   check_layout(impl.config);
   make_folders(impl.config);
-  const std::size_t count = impl.partitions.size();
-  std::vector<CoreRecovery> parts(count);
-  std::vector<std::exception_ptr> errors(count);
-  const auto recover_one = [&](std::uint32_t i) {
-    try {
-      parts[i] = impl.partitions[i]->recover();
-    } catch (...) {
-      errors[i] = std::current_exception();
-    }
-  };
-  {
-    std::vector<std::jthread> threads;
-    for (std::uint32_t i = 1; i < count; ++i) {
-      threads.emplace_back(recover_one, i);
-    }
-    recover_one(0);
+  std::vector<std::uint32_t> with_log;
+  std::vector<std::uint32_t> without_log;
+  for (std::uint32_t i = 0; i < impl.config.engine.partitions; ++i) {
+    const bool holds = holds_segments(partition_dir(impl.config.log_dir, i, impl.config.engine.partitions));
+    (holds ? with_log : without_log).push_back(i);
   }
+  // A recovery makes segments, so those without any wait: a refusal must leave them as they are, for the next start.
+  std::vector<CoreRecovery> parts(impl.partitions.size());
+  impl.recover_these(with_log, parts);
+  check_none_lost(impl.config, without_log, parts);
+  impl.recover_these(without_log, parts);
   CoreRecovery total;
-  for (std::size_t i = 0; i < count; ++i) {
-    if (errors[i]) {
-      std::rethrow_exception(errors[i]);
-    }
+  for (std::size_t i = 0; i < parts.size(); ++i) {
     add(total, std::move(parts[i]), i == 0);
   }
   impl.recovered = true;

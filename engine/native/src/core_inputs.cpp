@@ -40,6 +40,7 @@ Sorted of_amend(LinkId link, const AmendFrame& frame) noexcept {
   sorted.input.command.price_ticks = frame.price_ticks;
   sorted.input.command.qty = frame.qty;
   sorted.input.command.stop_price_ticks = frame.stop_price_ticks;
+  sorted.input.command.instrument = frame.instrument;
   return sorted;
 }
 

@@ -34,7 +34,7 @@ std::optional<ClOrdId> ClOrdId::parse(std::string_view text) noexcept {
 }
 
 bool well_formed(const Command& c) noexcept {
-  if (c.firm > kMaxFirmId) {
+  if (c.firm > kMaxFirmId || c.ts_ns < 0 || c.ts_ns > kMaxTsNs) {
     return false;
   }
   switch (c.kind) {

@@ -22,7 +22,7 @@ void State::fetch_tables(const Command& c) const noexcept {
         cl_ord_ids.prefetch(c.firm, c.cl_ord_id);
       }
     }
-  } else if (const std::uint64_t count = c.order_id == 0 ? 0 : count_of(c.order_id); count != 0) {
+  } else if (const std::uint64_t count = kept_count_of(c.order_id); count != 0) {
     __builtin_prefetch(&owned[count]);
   }
 }
@@ -33,7 +33,7 @@ void State::fetch_order(const Command& c) const noexcept {
       __builtin_prefetch(&cells[find_cell(c.firm, c.instrument)], 1);
       __builtin_prefetch(level_ahead(c), 1);
     }
-  } else if (const std::uint64_t count = c.order_id == 0 ? 0 : count_of(c.order_id); count != 0) {
+  } else if (const std::uint64_t count = kept_count_of(c.order_id); count != 0) {
     __builtin_prefetch(&slab[owned[count].slot], 1);
   }
 }
@@ -45,7 +45,7 @@ void State::fetch_around(const Command& c) const noexcept {
         __builtin_prefetch(&slab[level->tail], 1);
       }
     }
-  } else if (const std::uint64_t count = c.order_id == 0 ? 0 : count_of(c.order_id); count != 0) {
+  } else if (const std::uint64_t count = kept_count_of(c.order_id); count != 0) {
     const Order& order = slab[owned[count].slot];
     __builtin_prefetch(&slab[order.prev], 1);
     __builtin_prefetch(&slab[order.next], 1);
@@ -59,7 +59,7 @@ void State::fetch_level(const Command& c) const noexcept {
   if (c.kind == CommandKind::new_order) {
     return;
   }
-  if (const std::uint64_t count = c.order_id == 0 ? 0 : count_of(c.order_id); count != 0 && owned[count].slot != kNoSlot) {
+  if (const std::uint64_t count = kept_count_of(c.order_id); count != 0 && owned[count].slot != kNoSlot) {
     const Order& order = slab[owned[count].slot];
     __builtin_prefetch(ladder(instruments[order.instrument], order.side).place(level_key(order.side, order.price)), 1);
   }

@@ -292,8 +292,16 @@ void State::trigger_stops(Instrument& in, TimeNs time) {
     slab[slot].untriggered = false;
     Order taker = slab[slot];
     report_live(taker, ExecType::triggered);
-    const LevelKey worst = taker.type == OrdType::stop ? collar_key(in, taker.side, anchor2(in, taker.side))
-                                                       : level_key(opposite(taker.side), taker.price);
+    LevelKey worst = level_key(opposite(taker.side), taker.price);
+    if (taker.type == OrdType::stop) {
+      const std::int64_t twice_anchor = anchor2(in, taker.side);
+      if (over_cap(in, twice_anchor, taker.leaves)) {
+        report_end(taker, ExecType::cancelled, RejectReason::stop_over_cap);
+        end(taker, slot);
+        continue;
+      }
+      worst = collar_key(in, taker.side, twice_anchor);
+    }
     incoming(in, taker, slot, worst, time);
   }
 }

@@ -3,6 +3,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <new>
@@ -70,13 +71,29 @@ class ChunkedArray {
   static_assert(std::is_trivially_copyable_v<T> && std::is_trivially_destructible_v<T>);
   [[nodiscard]] T& operator[](std::size_t i) noexcept { return chunk(i)[i & kMask]; }
   [[nodiscard]] const T& operator[](std::size_t i) const noexcept { return chunk(i)[i & kMask]; }
-  // Makes 0..count-1 usable.
-  void reach(std::size_t count) {
+  // Makes `from`..count-1 usable; what lies before stays as it is, or is never asked for.
+  void reach(std::size_t count, std::size_t from = 0) {
     while (chunks_.size() << Bits < count) {
-      chunks_.emplace_back(sizeof(T) << Bits);
+      const bool wanted = (chunks_.size() + 1) << Bits > from;
+      chunks_.push_back(wanted ? Pages(sizeof(T) << Bits) : Pages());
     }
   }
-  [[nodiscard]] std::size_t reached() const noexcept { return chunks_.size() << Bits; }
+  // Gives back the memory of the whole pages in from..end-1 that hold only zeros; they stay usable. And that of whole
+  // chunks before `from`, which are not.
+  void trim(std::size_t from, std::size_t end) noexcept {
+    for (std::size_t chunk = 0; chunk < from >> Bits; ++chunk) {
+      chunks_[chunk] = Pages();
+    }
+    constexpr std::size_t kPage = 4096;
+    static_assert(kPage % sizeof(T) == 0);
+    constexpr std::size_t kPerPage = kPage / sizeof(T);
+    for (std::size_t first = from / kPerPage * kPerPage; first + kPerPage <= end; first += kPerPage) {
+      auto* const page = reinterpret_cast<const std::uint64_t*>(&(*this)[first]);
+      if (std::all_of(page, page + kPage / sizeof(std::uint64_t), [](std::uint64_t word) { return word == 0; })) {
+        (void)::madvise(&(*this)[first], kPage, MADV_DONTNEED);
+      }
+    }
+  }
   void clear() noexcept { chunks_.clear(); }
 
  private:

@@ -223,7 +223,7 @@ void State::new_order(const Command& command) {
     refuse(command, RejectReason::firm_killed, command.firm);
     return;
   }
-  const std::int64_t twice_anchor = order.type == OrdType::market ? anchor2(in, order.side) : 0;
+  const std::int64_t twice_anchor = order.type == OrdType::market ? anchor2(in, order.side) : 2 * std::int64_t{order.stop};
   refusal = check_risk(order, command.qty, command.qty, twice_anchor);
   if (refusal.reason == RejectReason::none && slab.full() && may_wait(order.tif) && order.type != OrdType::market) {
     refusal = {RejectReason::book_full, slab.live(), slab.capacity()};
@@ -323,6 +323,10 @@ Owned* State::find_live(const Command& command) {
   const std::uint64_t count = command.order_id == 0 ? 0 : count_of(command.order_id);
   if (count == 0) {
     refuse(command, RejectReason::unknown_order, static_cast<std::int64_t>(command.order_id));
+    return nullptr;
+  }
+  if (count < first_kept) {
+    refuse(command, RejectReason::too_late);
     return nullptr;
   }
   Owned& entry = owned[count];

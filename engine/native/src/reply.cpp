@@ -42,7 +42,7 @@ void take_order(const Report& report, Reply& reply) {
   reply.leaves_qty = report.leaves_qty;
   reply.value = report.value;
   reply.limit = report.limit;
-  if (report.exec_type == ExecType::trade) {
+  if (report.exec_type == ExecType::trade && reply.fills.size() < kMaxFillsPerCommand) {
     reply.fills.push_back({report.trade_id, report.last_px_ticks, report.last_qty, report.contra_order_id});
   }
 }

@@ -11,7 +11,9 @@ namespace exchange {
 
 namespace {
 
-constexpr std::uint64_t kVersion = 2;
+constexpr std::uint64_t kVersion = 3;
+// Of the orders since the oldest that rests: a bound on what a damaged count may make us reserve.
+constexpr std::uint64_t kMostKept = std::uint64_t{1} << 36U;
 constexpr std::size_t kPiece = std::size_t{1} << 16U;
 
 class Saver {
@@ -161,7 +163,7 @@ void load_instrument(Loader& from, State& state, Instrument& in) {
     Order order = load_order(from);
     order.instrument = state.index_of(in);
     const std::uint64_t number = order.id == 0 ? 0 : state.count_of(order.id);
-    need(number != 0 && state.owned[number].slot == kNoSlot, "an order id is unknown or appears twice");
+    need(number >= state.first_kept && state.owned[number].slot == kNoSlot, "an order id is unknown or appears twice");
     need(state.firms[order.firm].used, "an order of a firm that is not known");
     order.cell = state.make_cell(order.firm, order.instrument);
     const OrderSlot slot = state.slab.insert(order);
@@ -233,9 +235,22 @@ void load_cells(Loader& from, State& state) {
 // Owners of the day's orders (done ones too: whoever asks for another firm's order must be told so), then client ids.
 void save_ids(Saver& to, const State& state) {
   to.word(state.first_kept);
-  for (std::uint64_t count = state.first_kept; count <= state.accepted_count; ++count) {
-    to.word(state.owned[count].firm_plus_1);
+  // In runs: an order that rests for weeks must not bring along all that came and went after it.
+  for (std::uint64_t count = state.first_kept; count <= state.accepted_count;) {
+    std::uint64_t end = count;
+    while (end <= state.accepted_count && state.owned[end].firm_plus_1 != 0) {
+      ++end;
+    }
+    if (end > count) {
+      to.word(count);
+      to.word(end - count);
+      for (; count < end; ++count) {
+        to.word(state.owned[count].firm_plus_1);
+      }
+    }
+    ++count;
   }
+  to.word(std::uint64_t{0});
   to.word(state.cl_ord_ids.count());
   for (std::uint32_t number = 1; number <= state.cl_ord_ids.count(); ++number) {
     const ClOrdIds::Entry& entry = state.cl_ord_ids.entry(number);
@@ -246,9 +261,16 @@ void save_ids(Saver& to, const State& state) {
 
 void load_ids(Loader& from, State& state) {
   state.first_kept = from.between<std::uint64_t>(1, state.accepted_count + 1, "the first order kept");
-  for (std::uint64_t count = state.first_kept; count <= state.accepted_count; ++count) {
-    state.owned.reach(count + 1);
-    state.owned[count].firm_plus_1 = from.between<std::uint32_t>(0, kMaxFirmId + 1, "an owner");
+  need(state.accepted_count + 1 - state.first_kept <= kMostKept, "too many orders at once");
+  state.owned.reach(state.accepted_count + 2, state.first_kept);
+  std::uint64_t last = state.first_kept - 1;
+  for (auto first = from.word<std::uint64_t>(); first != 0; first = from.word<std::uint64_t>()) {
+    need(first > last && first <= state.accepted_count, "an owner's order");
+    const auto count = from.between<std::uint64_t>(1, state.accepted_count - first + 1, "a number of owners");
+    last = first + count - 1;
+    for (std::uint64_t i = first; i <= last; ++i) {
+      state.owned[i].firm_plus_1 = from.between<std::uint32_t>(1, kMaxFirmId + 1, "an owner");
+    }
   }
   const auto entries = from.word<std::uint32_t>();
   for (std::uint32_t i = 0; i < entries; ++i) {

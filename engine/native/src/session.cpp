@@ -13,7 +13,8 @@ void State::session(const Command& command) {
   const std::size_t last = all ? instruments.size() : first + 1;
   std::int64_t changed = 0;
   for (std::size_t i = first; i < last; ++i) {
-    if (instruments[i].state != command.state) {
+    // A halt by hand on one that would reopen by itself takes its timer away.
+    if (instruments[i].state != command.state || instruments[i].timer == TimerKind::halt) {
       begin_range();
       change_state(instruments[i], command.state, now);
       ++changed;

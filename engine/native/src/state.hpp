@@ -187,6 +187,11 @@ struct State {
     const std::uint64_t count = (id - 1) / config.partitions + 1;
     return id != 0 && (id - 1) % config.partitions == config.partition && count <= accepted_count ? count : 0;
   }
+  // The same, and 0 for orders that are forgotten.
+  [[nodiscard]] std::uint64_t kept_count_of(OrderId id) const noexcept {
+    const std::uint64_t count = id == 0 ? 0 : count_of(id);
+    return count < first_kept ? 0 : count;
+  }
   [[nodiscard]] Owned& owned_by(OrderId id) noexcept { return owned[config.partitions == 1 ? id : (id - 1) / config.partitions + 1]; }
   // Without a neighbour the one in slot 0, which is no order, takes the write: cheaper than a branch nobody can foresee.
   static void append(Level& level, Order& order, OrderSlot slot, Slab& slab) noexcept {
@@ -265,6 +270,12 @@ struct State {
   // Twice the price that a market order's collar is measured from; 0: none.
   [[nodiscard]] std::int64_t anchor2(const Instrument& in, Side taker) const noexcept;
   [[nodiscard]] LevelKey collar_key(const Instrument& in, Side taker, std::int64_t twice_anchor) const noexcept;
+  // Whether an order without a price is worth more than its instrument allows.
+  [[nodiscard]] bool over_cap(const Instrument& in, std::int64_t twice_anchor, Qty qty) const noexcept {
+    const std::int64_t cap = config.instruments[index_of(in)].market_notional_cap;
+    const std::int64_t doubled = twice_anchor * qty;  // 2 * 10^9 times 10^9 fits
+    return cap > 0 && (doubled / 2 > cap || (doubled / 2 == cap && doubled % 2 != 0));
+  }
   // An order that is in no book meets the other side; what is left rests or ends. `slot`: kNoSlot for a new order.
   void incoming(Instrument& in, Order& taker, OrderSlot slot, LevelKey worst, TimeNs time);
   [[nodiscard]] WalkEnd walk(Instrument& in, Order& taker, LevelKey worst, bool fixed_bands);

@@ -92,6 +92,9 @@ inline std::vector<exchange::Command> flow(std::uint64_t seed, std::size_t count
     if (command.instrument == 0) {
       command.instrument = static_cast<exchange::InstrumentId>(random.below(2));
     }
+    if (command.kind == exchange::CommandKind::amend && command.qty % 8 != 0) {  // the others name an instrument, right or wrong
+      command.instrument = exchange::kAllInstruments;
+    }
     command.firm = static_cast<exchange::FirmId>(1 + random.below(4));
     now += static_cast<exchange::TimeNs>(random.below(10));
     command.ts_ns = now;

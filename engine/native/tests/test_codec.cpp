@@ -66,7 +66,7 @@ std::vector<Frame> one_of_each() {
           ReplyFrame{1, some_reply()},
           DepthFrame{1, some_depth()},
           LogonFrame{1, "token"},
-          AmendFrame{1, 2, 3, kLow, kHigh, 4},
+          AmendFrame{1, 2, 3, kLow, kHigh, 4, 5},
           ControlFrame{1, 8, 2, kAllInstruments, 3, 4, 5, std::numeric_limits<OrderId>::max(), 3, 5}};
 }
 
@@ -92,6 +92,7 @@ TEST("the new fields of an order, an amendment, a control, a reply and a depth h
   CHECK(std::get<NewOrderFrame>(through(all[2])).stop_price_ticks == kHigh);
   const auto amend = std::get<AmendFrame>(through(all[9]));
   CHECK(amend.firm == 2 && amend.order_id == 3 && amend.price_ticks == kLow && amend.qty == kHigh && amend.stop_price_ticks == 4);
+  CHECK(amend.instrument == 5 && AmendFrame{}.instrument == kAllInstruments);
   const auto control = std::get<ControlFrame>(through(all[10]));
   CHECK(control.kind == 8 && control.firm == 2 && control.instrument == kAllInstruments && control.price_ticks == 3 && control.qty == 4);
   CHECK(control.stop_price_ticks == 5 && control.order_id == std::numeric_limits<OrderId>::max() && control.stp == 3 && control.state == 5);

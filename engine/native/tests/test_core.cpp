@@ -1,6 +1,8 @@
 // The core over real sockets.
 #include "exchange/core.hpp"
 
+#include <filesystem>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -188,6 +190,53 @@ TEST("a log of another number of partitions is refused before anything is touche
   CHECK(!refused(2));
   CHECK(refused(1) && refused(3) && refused(4));
   CHECK(!refused(2));
+}
+
+// What a start of three partitions is refused with; "" when it starts.
+std::string refusal_of_three(const support::TempDir& dir) {
+  try {
+    Core core(config_for(dir, 3, 3));
+    (void)core.recover();
+    return "";
+  } catch (const LogError& error) {
+    return error.what();
+  }
+}
+
+TEST("a partition whose segments are gone beside one with records is refused by its folder's name, at every start") {
+  for (const std::string lost : {"partition-00", "partition-01", "partition-02"}) {
+    const support::TempDir dir;
+    {
+      Core core(config_for(dir, 3, 3));
+      (void)core.recover();
+      const std::uint16_t port = core.listen("127.0.0.1", 0);
+      core.start();
+      Client client(port);
+      for (InstrumentId instrument = 0; instrument < 3; ++instrument) {
+        CHECK(client.ask(order(1, Side::buy, 1, instrument)).status == OrdStatus::fresh);
+      }
+      core.stop();
+    }
+    CHECK(refusal_of_three(dir).empty());
+    std::filesystem::rename(dir.path() + "/" + lost, dir.path() + "/kept");
+    CHECK(refusal_of_three(dir).find("restore") != std::string::npos);
+    std::filesystem::create_directory(dir.path() + "/" + lost);
+    for (int start = 0; start < 2; ++start) {
+      CHECK(refusal_of_three(dir).find(lost + " holds no segment") != std::string::npos);
+    }
+    std::filesystem::remove_all(dir.path() + "/" + lost);
+    std::filesystem::rename(dir.path() + "/kept", dir.path() + "/" + lost);
+    CHECK(refusal_of_three(dir).empty());
+  }
+}
+
+TEST("a first start that was cut short, before all partitions had their segments, is taken up") {
+  const support::TempDir dir;
+  CHECK(refusal_of_three(dir).empty());
+  std::filesystem::remove_all(dir.path() + "/partition-01");
+  std::filesystem::create_directory(dir.path() + "/partition-01");
+  CHECK(refusal_of_three(dir).empty());
+  CHECK(!std::filesystem::is_empty(dir.path() + "/partition-01"));
 }
 
 }  // namespace

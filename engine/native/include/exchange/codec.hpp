@@ -61,7 +61,8 @@ struct ReduceFrame {
   OrderId order_id = 0;
   Qty new_leaves_qty = 0;
 };
-// 0 keeps what the order has.
+// 0 keeps what the order has. `instrument`: whose ticks the prices are; an order of another one is not amended.
+// kAllInstruments: not said, not checked.
 struct AmendFrame {
   std::uint64_t request_id = 0;
   FirmId firm = 0;
@@ -69,6 +70,7 @@ struct AmendFrame {
   Price price_ticks = 0;
   Qty qty = 0;  // the new order_qty
   Price stop_price_ticks = 0;
+  InstrumentId instrument = kAllInstruments;
 };
 // The venue's own commands: session, kill, limits, mass_cancel, corporate_action, end_of_day, reference. The fields
 // are the command's; timers are the core's own business and are refused.

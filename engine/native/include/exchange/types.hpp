@@ -86,6 +86,7 @@ enum class RejectReason : std::uint8_t {
   price_band = 22,
   fill_limit = 23,
   corporate_action = 24,
+  stop_over_cap = 25,
 };
 
 // With both at their bounds price times quantity is 10^18 and fits 63 bits.
@@ -93,11 +94,12 @@ inline constexpr Price kMaxPriceTicks = 1'000'000'000;
 inline constexpr Qty kMaxOrderQty = 1'000'000'000;
 inline constexpr std::uint32_t kMaxLiveOrders = 1U << 24U;
 inline constexpr FirmId kMaxFirmId = 65'535;
+inline constexpr TimeNs kMaxTsNs = TimeNs{1} << 62U;  // leaves room for every deadline
 inline constexpr InstrumentId kAllInstruments = 0xFFFF'FFFF;
 inline constexpr InstrumentId kMaxInstruments = 100'000;
 inline constexpr std::uint32_t kMaxPartitions = 64;
-// One command meets at most this many resting orders; what is left is cancelled, even of a DAY order.
-// It bounds the time one command can take, and lets every reply fit one link frame with all of its fills.
+// An incoming order meets at most this many resting orders; what is left is cancelled, even of a DAY order. A reply tells
+// at most as many fills (its quantities count all of them): those of stops that met the rest of the same order come on top.
 inline constexpr std::size_t kMaxFillsPerCommand = 32'000;
 inline constexpr std::size_t kMaxClOrdIdLength = 40;
 
