@@ -123,7 +123,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     file(from);
   } else if (data[0] % 4 == 1) {
     Engine engine(support::flow_config());
-    (void)load(engine, Bytes(data, data + size));
+    (void)load(engine, Bytes(data + 1, data + size));
   } else {
     state_inside_right_sums(from);
   }
