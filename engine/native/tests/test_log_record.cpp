@@ -18,7 +18,7 @@ LogRecord full_record() {
   record.command.stop_price_ticks = -5;
   record.command.order_id = std::numeric_limits<OrderId>::max();
   record.command.cl_ord_id = *ClOrdId::parse(std::string(40, 'z'));
-  record.command.ts_ns = -1;
+  record.command.ts_ns = kMaxTsNs;
   record.epoch = 3;
   record.seq_num = 12;
   record.batch_first_seq = 10;
