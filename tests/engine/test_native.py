@@ -132,8 +132,9 @@ def test_the_corpus_begins_with_what_the_generator_writes(sanitized, tmp_path):
 
 
 def crashed(said: str) -> dict[str, int]:
-    """Lives by the way they died, from the crash driver's last lines."""
-    return {kind: int(count) for kind, count in re.findall(r", ([a-z]+) (\d+)", said.splitlines()[-2])}
+    """Lives by the way they died, as the crash driver counts them."""
+    told = said.partition("came to their end")[2].partition("\n")[0]
+    return {kind: int(count) for kind, count in re.findall(r"([a-z]+) (\d+)", told)}
 
 
 def test_whatever_moment_a_core_dies_at_nothing_that_it_confirmed_is_lost_or_there_twice(sanitized, memory):
@@ -143,7 +144,7 @@ def test_whatever_moment_a_core_dies_at_nothing_that_it_confirmed_is_lost_or_the
     assert all(ways.values()), said
 
 
-@pytest.mark.parametrize("seed", [23, 25], ids=["memory", "device"])
+@pytest.mark.parametrize("seed", [23, 24], ids=["memory", "device"])
 def test_a_core_may_die_at_each_of_its_file_operations_in_every_way(sanitized, memory, seed):
     for night in range(CRASH_SWEEPS):
         assert "all there" in run(sanitized / "crash" / "crash_driver", "--sweep", "--seed", seed + 1_000 * night, folder=memory)

@@ -82,7 +82,7 @@ bool run_with(const crash::Point& first, const Request& request, Totals& totals,
 // Every operation in every way, and a life from instruction to instruction inside one append. How many operations there
 // are shows when a life ends before it comes to the point.
 void sweep(const Request& request, Totals& totals) {
-  constexpr std::uint64_t kAppendSteps = 700;
+  constexpr std::uint64_t kAppendSteps = 900;  // about what one takes; beyond it the next one is met
   std::uint64_t number = 0;
   std::uint64_t operations = 0;
   while (run_with({Kind::before, operations, 0}, request, totals, number++)) {
@@ -93,7 +93,7 @@ void sweep(const Request& request, Totals& totals) {
       (void)run_with({kind, at, kind == Kind::steps ? 1 + at * 37 % 400 : at * 977 + 1}, request, totals, number++);
     }
   }
-  for (std::uint64_t steps = 1; steps < kAppendSteps; steps += 9) {
+  for (std::uint64_t steps = 1; steps < kAppendSteps; steps += 17) {
     (void)run_with({Kind::append, steps % 12, steps}, request, totals, number++);
   }
 }

@@ -15,6 +15,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -43,9 +44,11 @@ struct Options {
   std::uint64_t seconds = 0;
 };
 
-// What is being tried now, for whoever has to tell of it from a signal.
+// What is being tried now, for whoever has to tell of it from a signal: a copy of exactly its size, so that a sanitizer
+// sees who reads behind it.
 struct Current {
-  const Bytes* input = nullptr;
+  const std::uint8_t* input = nullptr;
+  std::size_t size = 0;
   std::array<char, 512> path{};
 };
 Current current;
@@ -53,12 +56,12 @@ Current current;
 void say(const char* text) { (void)!::write(STDERR_FILENO, text, std::strlen(text)); }
 
 void keep_input() {
-  const Bytes* const input = std::exchange(current.input, nullptr);
+  const std::uint8_t* const input = std::exchange(current.input, nullptr);
   if (input == nullptr) {
     return;
   }
   const int fd = ::open(current.path.data(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  const bool kept = fd >= 0 && ::write(fd, input->data(), input->size()) == static_cast<ssize_t>(input->size());
+  const bool kept = fd >= 0 && ::write(fd, input, current.size) == static_cast<ssize_t>(current.size);
   say(kept ? "\nthe input is in " : "\nthe input could not be written to ");
   say(current.path.data());
   say("; give this program the file to see it again\n");
@@ -88,9 +91,12 @@ void watch() {
 void try_input(const Bytes& input, const Options& options, std::uint64_t number) {
   (void)std::snprintf(current.path.data(), current.path.size(), "%s/crash-" FUZZ_TARGET "-%llu-%llu", options.crashes.c_str(),
                       static_cast<unsigned long long>(options.seed), static_cast<unsigned long long>(number));
-  current.input = &input;
+  const std::unique_ptr<std::uint8_t[]> exact(new std::uint8_t[input.size()]);
+  std::copy(input.begin(), input.end(), exact.get());
+  current.input = exact.get();
+  current.size = input.size();
   (void)::alarm(kHangS);
-  (void)LLVMFuzzerTestOneInput(input.data(), input.size());
+  (void)LLVMFuzzerTestOneInput(exact.get(), input.size());
   (void)::alarm(0);
   current.input = nullptr;
 }
