@@ -1,6 +1,6 @@
 # Every target sets up what it needs first; a set-up that is already there costs a fraction of a second.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench gen lock clean
+.PHONY: help setup demo test check nightly bench gen lock clean
 PYTHON := .venv/bin/python
 ONLY ?=
 
@@ -20,6 +20,12 @@ test: ## All tests, with lint, types, layers and clang-tidy. Ends with a plain v
 check: ## The fast part of the tests: nothing that starts real processes.
 	@tools/setup --tests
 	@$(PYTHON) -m pytest -n 2 --dist loadfile -m "not e2e" && echo "make check: everything passed" || { echo "make check: FAILED, see above"; exit 1; }
+
+nightly: ## Kills, fuzz and crashes for hours, with other seeds every day. EXCHANGE_FUZZ_SECONDS and EXCHANGE_CRASH_ROUNDS say how long.
+	@tools/setup --tests
+	@EXCHANGE_NIGHTLY=1 EXCHANGE_CRASH_ROUNDS=$${EXCHANGE_CRASH_ROUNDS:-100} $(PYTHON) -m pytest -n 2 --dist loadfile \
+	  tests/engine/test_native.py tests/engine/test_crash.py tests/engine/test_lockstep.py \
+	  && echo "make nightly: everything passed" || { echo "make nightly: FAILED, see above"; exit 1; }
 
 bench: setup ## Measure, each figure beside its bar; ONLY=deploy (or another part) for one.
 	@$(PYTHON) -m tests.bench $(if $(ONLY),--only $(ONLY))

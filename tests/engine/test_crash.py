@@ -29,6 +29,7 @@ from tests.engine.engines import make_engine
 ROOT = Path(__file__).parents[2]
 ROUNDS = int(os.environ.get("EXCHANGE_CRASH_ROUNDS", "3"))
 WINDOW = 200  # requests that wait for an answer
+ASKED_AGAIN = 5_000  # of the orders of earlier lives
 INSTRUMENTS = load_instruments(default_instruments_path())
 CONFIG = partition_config(INSTRUMENTS)
 DIGEST = instruments_digest(INSTRUMENTS)
@@ -172,10 +173,11 @@ def ask_again(core: Core, member: Member, cl_ord_ids: list[str]) -> dict[str, tu
 
 def check_what_was_told(core: Core, member: Member, told: dict[str, tuple[int, RejectReason]], asked: list[str]) -> None:
     """Every acknowledged order is there with its id; one that nobody was told of is there once or not at all."""
-    member.acknowledged |= {one: order_id for one, (order_id, reason) in told.items() if reason is RejectReason.NONE}
-    before = list(member.acknowledged.items())
-    again = ask_again(core, member, [one for one, _ in before])
-    lost = {one: again[one] for one, order_id in before if again[one] != (order_id, RejectReason.DUPLICATE_CL_ORD_ID)}
+    new = {one: order_id for one, (order_id, reason) in told.items() if reason is RejectReason.NONE}
+    old = dict(member.random.sample(sorted(member.acknowledged.items()), min(ASKED_AGAIN, len(member.acknowledged))))
+    member.acknowledged |= new
+    again = ask_again(core, member, [*old, *new])
+    lost = {one: again[one] for one, order_id in (old | new).items() if again[one] != (order_id, RejectReason.DUPLICATE_CL_ORD_ID)}
     assert not lost, f"acknowledged, and something else after the kill: {lost}"
     open_questions = [one for one in asked if one not in told]
     known = set(member.acknowledged.values())

@@ -6,9 +6,9 @@
 //   --point P   how the lives of the one run die, as in points.hpp (default: from the seed); N repeats it
 //   --brief     short lives, as a sweep has them
 // Logs are made in $TMPDIR. A failure prints the seed and the points, keeps the folder, and ends with exit code 1.
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
-#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
