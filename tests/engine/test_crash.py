@@ -211,8 +211,11 @@ def check_replay(log_dir: Path, live: list[Any]) -> None:
     replayer.run()
     assert replayer.engine().state_hash() == whole
     reference = make_engine("reference", CONFIG)
-    for record in _core.LogReader(str(log_dir)).next_batch(10_000_000):
-        reference.apply(command_of(record))
+    reader = _core.LogReader(str(log_dir))
+    while records := reader.next_batch(10_000):
+        for record in records:
+            reference.apply(command_of(record))
+    assert reference.last_seq_num() == replayer.engine().last_seq_num()
     assert reference.state_hash() == whole
 
 

@@ -29,7 +29,7 @@ ENVIRONMENT = {"ASAN_OPTIONS": "detect_leaks=0", "TSAN_OPTIONS": "halt_on_error=
 """A leak would be one of the process, but not every container lets the leak checker trace it."""
 TIMEOUT_S = 4 * 3600 if NIGHTLY else 900
 
-CRASH_RUNS = 5_000 if NIGHTLY else 150
+CRASH_RUNS = 5_000 if NIGHTLY else 120
 CRASH_SWEEPS = 40 if NIGHTLY else 1
 CRASH_RUNS_ON_DISK = 200 if NIGHTLY else 8
 FUZZ = {"codec": 1_000_000, "engine": 3_000, "log": 5_000, "snapshot": 10_000}

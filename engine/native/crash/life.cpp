@@ -25,7 +25,12 @@ constexpr unsigned kPatienceS = 120;  // a child that hangs dies of SIGALRM, and
 
 class Life {
  public:
-  Life(const Plan& plan, int to_parent) : plan_(plan), to_parent_(to_parent), random_(plan.seed), engine_(support::flow_config()), journal_(plan.log) {}
+  Life(const Plan& plan, int to_parent)
+      : plan_(plan),
+        to_parent_(to_parent),
+        random_(plan.seed),
+        engine_(support::flow_config()),
+        journal_(plan.log, [this] { say(Message::Kind::gate, journal_.confirmed_seq_num(), 0); }) {}
 
   void live() {
     recover();

@@ -28,7 +28,8 @@ struct Plan {
 struct Message {
   enum class Kind : std::uint64_t {
     recovered,  // seq_num is the last one; number: the state hash
-    confirmed,
+    gate,       // the journal lets answers up to seq_num out; told at that very moment
+    confirmed,  // an answer
     snapshot,  // made behind seq_num; number: its state hash
     refused,   // everything appended behind seq_num is to be in no log
     finished,  // closed, with seq_num as the last one

@@ -222,6 +222,8 @@ class Run {
         require(message.seq_num == planned.start, "the child found " + seq_num + " records, not " + std::to_string(planned.start));
         require(message.number == hash_at(planned.start), "the child's state behind seq_num " + seq_num + " is not that of a clean engine");
         return;
+      case Message::Kind::gate:
+        return;
       case Message::Kind::confirmed:
         require(message.seq_num == ++told, "seq_num " + seq_num + " was confirmed out of order");
         require(message.number == digests_[message.seq_num - 1], "the reports of seq_num " + seq_num + " are not those that were answered");
