@@ -15,15 +15,15 @@ demo: setup ## Two releases in front of your eyes: a good one that is promoted, 
 
 test: ## All tests, with lint, types, layers and clang-tidy. Ends with a plain verdict.
 	@tools/setup --tests
-	@$(PYTHON) -m pytest -n 2 --dist loadfile && echo "make test: everything passed" || { echo "make test: FAILED, see above"; exit 1; }
+	@$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder && echo "make test: everything passed" || { echo "make test: FAILED, see above"; exit 1; }
 
 check: ## The fast part of the tests: nothing that starts real processes.
 	@tools/setup --tests
-	@$(PYTHON) -m pytest -n 2 --dist loadfile -m "not e2e" && echo "make check: everything passed" || { echo "make check: FAILED, see above"; exit 1; }
+	@$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not e2e" && echo "make check: everything passed" || { echo "make check: FAILED, see above"; exit 1; }
 
 nightly: ## Kills, fuzz and crashes for hours, with other seeds every day. EXCHANGE_FUZZ_SECONDS and EXCHANGE_CRASH_ROUNDS say how long.
 	@tools/setup --tests
-	@EXCHANGE_NIGHTLY=1 EXCHANGE_CRASH_ROUNDS=$${EXCHANGE_CRASH_ROUNDS:-100} $(PYTHON) -m pytest -n 2 --dist loadfile \
+	@EXCHANGE_NIGHTLY=1 EXCHANGE_CRASH_ROUNDS=$${EXCHANGE_CRASH_ROUNDS:-100} $(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
 	  tests/engine/test_native.py tests/engine/test_crash.py tests/engine/test_lockstep.py \
 	  && echo "make nightly: everything passed" || { echo "make nightly: FAILED, see above"; exit 1; }
 
