@@ -21,7 +21,7 @@ NAME = "sessions"
 ANSWER_TIMEOUT_S = 10.0
 MAX_PAUSE_S = 30.0
 """The clock is looked at again this often, because it may be set."""
-ATTEMPTS = 10
+ATTEMPTS = 600
 RETRY_PAUSE_S = 1.0
 
 Frame = tuple[Any, ...]
