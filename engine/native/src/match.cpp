@@ -288,7 +288,7 @@ void State::trigger_stops(Instrument& in, TimeNs time) {
     if (slot == kNoSlot) {
       return;
     }
-    take_out(slab[slot], slot);
+    take_out(slab[slot]);
     slab[slot].untriggered = false;
     Order taker = slab[slot];
     report_live(taker, ExecType::triggered);

@@ -291,8 +291,7 @@ void State::enter_stop(Order& order, OrderSlot slot) {
   open_of(cells[order.cell], order.side) += order.leaves;
 }
 
-void State::take_out(const Order& order, OrderSlot slot) noexcept {
-  (void)slot;
+void State::take_out(const Order& order) noexcept {
   Instrument& in = instruments[order.instrument];
   open_of(cells[order.cell], order.side) -= order.leaves;
   if (order.untriggered) {
@@ -348,7 +347,7 @@ void State::cancel(const Command& command) {
   }
   const OrderSlot slot = entry->slot;
   const Order& order = slab[slot];
-  take_out(order, slot);
+  take_out(order);
   report_end(order, ExecType::cancelled, RejectReason::none);
   end(order, slot);
 }
@@ -416,7 +415,7 @@ void State::amend_anew(const Command& command, Owned& entry, const Order& wanted
     refuse(command, refusal.reason, refusal.value, refusal.limit);
     return;
   }
-  take_out(slab[slot], slot);
+  take_out(slab[slot]);
   slab[slot] = wanted;
   Instrument& in = instruments[wanted.instrument];
   report_live(wanted, ExecType::replaced);

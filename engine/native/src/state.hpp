@@ -253,7 +253,7 @@ struct State {
   [[nodiscard]] std::uint32_t find_cell(FirmId firm, InstrumentId instrument) const noexcept;
   [[nodiscard]] std::uint32_t make_cell(FirmId firm, InstrumentId instrument);
   // Out of book or stop list, with its open quantity; the order keeps its slot.
-  void take_out(const Order& order, OrderSlot slot) noexcept;
+  void take_out(const Order& order) noexcept;
   void enter_stop(Order& order, OrderSlot slot);
   void rest(Instrument& in, const Order& order, OrderSlot slot);
   // A live order ends here: its slot and id are given back.
