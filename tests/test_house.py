@@ -136,7 +136,8 @@ def imported_modules(path):
 
 
 def test_the_venues_lock_holds_what_the_venue_imports():
-    processes = [path for path in (ROOT / "engine").rglob("*.py") if path != LIBRARY_FACE]
+    lazily = ROOT / "engine/__init__.py"  # tests/engine/test_matching.py sees to it that it is
+    processes = [path for path in (ROOT / "engine").rglob("*.py") if path not in (LIBRARY_FACE, lazily)]
     assert "engine.matching" not in {module for path in processes for module in imported_modules(path)}
     used = {name for path in processes for name in imports(path)} - sys.stdlib_module_names - {"engine"}
     assert used <= set(VENUE_IMPORTS)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import engine
 from engine.matching import COMMAND, REPORT, MatchingEngine, commands
 from engine.reference import ReferenceEngine
 from engine.types import Command, CommandKind, EngineConfig, ExecType, InstrumentRules, OrdType, RejectReason, Side
@@ -94,6 +95,13 @@ def test_slices_and_strides_of_a_batch_are_taken_as_they_are() -> None:
     assert engine.submit(batch[::2])["order_qty"].tolist() == [1, 3, 5]
     assert engine.submit(batch[:0]).tolist() == []
     assert COMMAND.itemsize == 96
+
+
+def test_the_package_has_the_engine_and_brings_numpy_only_to_those_who_ask_for_it() -> None:
+    code = "import sys, engine; assert 'numpy' not in sys.modules; engine.MatchingEngine; assert 'numpy' in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, cwd=ROOT)
+    with pytest.raises(AttributeError, match="has no attribute 'Matcher'"):
+        engine.Matcher  # noqa: B018
 
 
 def test_the_python_example_runs() -> None:
