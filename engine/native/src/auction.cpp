@@ -128,7 +128,7 @@ void State::uncross(Instrument& in, const Indicative& at) {
       if (levels[i]->head == kNoSlot) {
         ladder(in, order.side).erase(level_key(order.side, order.price), far(in, order.side));
       }
-      end(order, slots[i]);
+      end(slots[i]);
     }
   }
 }

@@ -1,4 +1,5 @@
 // What operators do, all of it sequenced: kill switch, limits, mass cancel, corporate actions, end of day.
+#include "lists.hpp"
 #include "state.hpp"
 
 namespace exchange {
@@ -16,7 +17,7 @@ std::int64_t State::cancel_where(Instrument& in, const std::function<bool(const 
     if (which(order)) {
       take_out(order);
       report_end(order, type, reason);
-      end(order, slot);
+      end(slot);
       ++count;
     }
   }
@@ -144,7 +145,7 @@ void State::corporate_action(const Command& command) {
     const std::int64_t stop = order.stop == 0 ? 0 : split.stop(order.side, order.stop);
     if (!in_range(leaves) || order.cum + leaves > kMaxOrderQty || (order.price != 0 && !in_range(price)) || (order.stop != 0 && !in_range(stop))) {
       report_end(order, ExecType::cancelled, RejectReason::corporate_action);
-      end(order, slot);
+      end(slot);
       continue;
     }
     order.leaves = static_cast<std::int32_t>(leaves);
@@ -152,10 +153,9 @@ void State::corporate_action(const Command& command) {
     order.stop = static_cast<std::int32_t>(stop);
     report_live(order, ExecType::restated, RejectReason::corporate_action);
     if (order.untriggered) {
-      enter_stop(order, slot);
+      enter_stop(slot);
     } else {
-      const Order moved = order;
-      rest(in, moved, slot);
+      rest(in, slot);
     }
   }
   in.last_px = split.mark(in.last_px);
@@ -199,13 +199,13 @@ void State::forget_done() {
   accepted = Digest{};
   std::uint64_t first_live = accepted_count + 1;
   for (std::uint64_t count = first_kept; count <= accepted_count; ++count) {
-    Owned& entry = owned[count];
-    if (entry.slot == kNoSlot) {
-      entry.firm_plus_1 = 0;
+    const OrderSlot slot = whereabouts[count].slot();
+    if (slot == kNoSlot) {
+      whereabouts[count] = {};
       continue;
     }
     first_live = std::min(first_live, count);
-    Order& order = slab[entry.slot];
+    Order& order = slab[slot];
     accepted.word(order.id);
     accepted.word(std::uint64_t{order.firm});
     if (order.cl_ord_id != 0) {
@@ -215,7 +215,7 @@ void State::forget_done() {
     }
   }
   first_kept = first_live;
-  owned.trim(first_kept, accepted_count + 1);
+  whereabouts.trim(first_kept, accepted_count + 1);
   cl_ord_ids = std::move(kept);
 }
 

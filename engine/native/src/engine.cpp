@@ -33,24 +33,14 @@ std::optional<ClOrdId> ClOrdId::parse(std::string_view text) noexcept {
   return parsed;
 }
 
-bool well_formed(const Command& c) noexcept {
-  if (c.firm > kMaxFirmId || c.ts_ns < 0 || c.ts_ns > kMaxTsNs) {
-    return false;
-  }
+bool well_formed_control(const Command& c) noexcept {
   switch (c.kind) {
-    case CommandKind::new_order: {
-      const auto side = static_cast<unsigned>(c.side);
-      const auto type = static_cast<unsigned>(c.ord_type);
-      const auto tif = static_cast<unsigned>(c.tif);
-      return side - 1 < 2 && type - 1 < 4 && tif <= 4 && tif != 2;
-    }
     case CommandKind::limits:
       return c.stp <= StpMode::decrement;
     case CommandKind::session:
       return c.state <= SessionState::closed;
     case CommandKind::kill:
       return c.qty == 0 || c.qty == 1;
-    case CommandKind::cancel:
     case CommandKind::reduce:
     case CommandKind::amend:
     case CommandKind::timer:
@@ -59,6 +49,9 @@ bool well_formed(const Command& c) noexcept {
     case CommandKind::end_of_day:
     case CommandKind::reference:
       return true;
+    case CommandKind::new_order:
+    case CommandKind::cancel:
+      break;
   }
   return false;
 }
@@ -127,13 +120,14 @@ State::State(const EngineConfig& from)
   details.reserve(instruments.size());
   for (std::size_t i = 0; i < instruments.size(); ++i) {
     details.emplace_back(&ladder_memory.far_nodes);
+    instruments[i].detail = &details[i];
     instruments[i].state = config.instruments[i].initial_state;
     instruments[i].max_qty = static_cast<std::int32_t>(config.instruments[i].max_qty);
     instruments[i].fat_finger_pct = config.instruments[i].fat_finger_pct;
     instruments[i].has_bands = config.instruments[i].luld_bps != 0;
     set_reference(instruments[i], static_cast<std::int32_t>(config.instruments[i].reference_ticks));
   }
-  owned.reach(1);
+  whereabouts.reach(1);
   cells.reach(1);
   cell_numbers.reach(64);
 }
@@ -149,36 +143,10 @@ std::span<const Report> Engine::apply(const Command& command) {
   return state_->reports.all();
 }
 
-// Four looks ahead, each at what the one before it fetched. While the orders fit a processor's own cache they cost more
-// than they bring.
 std::span<const Report> Engine::apply_batch(std::span<const Command> commands) {
-  constexpr std::uint32_t kWorthIt = 32'768;
-  constexpr std::array<std::size_t, 4> kAhead{20, 14, 9, 4};
-  State& state = *state_;
-  state.reports.clear();
-  if (state.slab.live() < kWorthIt) {
-    for (const Command& command : commands) {
-      state.apply(command);
-    }
-    return state.reports.all();
-  }
-  const std::size_t count = commands.size();
-  for (std::size_t i = 0; i < count; ++i) {
-    if (i + kAhead[0] < count) {
-      state.fetch_tables(commands[i + kAhead[0]]);
-    }
-    if (i + kAhead[1] < count) {
-      state.fetch_order(commands[i + kAhead[1]]);
-    }
-    if (i + kAhead[2] < count) {
-      state.fetch_around(commands[i + kAhead[2]]);
-    }
-    if (i + kAhead[3] < count) {
-      state.fetch_level(commands[i + kAhead[3]]);
-    }
-    state.apply(commands[i]);
-  }
-  return state.reports.all();
+  state_->reports.clear();
+  state_->apply_batch(commands);
+  return state_->reports.all();
 }
 
 TimeNs Engine::next_timer_ns() const noexcept { return state_->timers.empty() ? 0 : state_->next_timer; }

@@ -1,4 +1,13 @@
-// Fetching ahead. Nothing here may read what does not exist, so each step looks before it follows.
+// Fetching ahead: what a command of a batch will touch is asked for a few commands before its turn, look by look, in the
+// order in which one thing leads to the next.
+//
+// Nobody has checked these commands yet, and those before them may still change what a look has seen, so whatever is
+// followed is brought into bounds first, and whatever was seen may be out of date: nothing is fetched wrongly then, only
+// in vain. And hardly anything asks what kind of command it is: that would be guessed wrong half of the time, and a wrong
+// guess costs more than a line in vain. What a kind does not have leads to entry 0.
+#include <algorithm>
+#include <array>
+
 #include "order_kinds.hpp"
 #include "state.hpp"
 
@@ -6,73 +15,150 @@ namespace exchange {
 
 namespace {
 
-// A compiler that sees a function do nothing but fetch ahead takes it for one without effect, and drops its calls.
-inline void keep_this_call() noexcept { asm volatile(""); }
+constexpr Level kNoLevel{};
+
+// What the looks at one command have led to so far.
+struct Trail {
+  std::uint64_t count;           // of the order it names, or 0
+  const Instrument* in;          // that it names
+  const std::uint32_t* cell;     // its firm's position there: the entry that says where
+  const Order* order;            // that it names, or the one in slot 0
+  const Level* level;            // where it would rest
+  const Level* best;             // that it would meet, or null
+  const Order* maker;            // the first one there
+};
+
+class Lookahead {
+ public:
+  explicit Lookahead(const State& state) noexcept : state_(state) {}
+
+  // Two looks for when only the orders are far away.
+  [[gnu::always_inline]] void whereabouts(const Command& c, Trail& trail) const noexcept {
+    trail.count = count_of(c.order_id);
+    __builtin_prefetch(&state_.whereabouts[trail.count], 1);
+  }
+  [[gnu::always_inline]] void order(const Command& /*c*/, Trail& trail) const noexcept {
+    const std::uint64_t count = trail.count & -std::uint64_t{trail.count >= state_.first_kept};
+    trail.order = &state_.slab[state_.whereabouts[count].slot()];
+    __builtin_prefetch(trail.order, 1);
+  }
+
+  // Four looks for when everything is.
+  [[gnu::always_inline]] void tables(const Command& c, Trail& trail) const noexcept {
+    whereabouts(c, trail);
+    const InstrumentId instrument = c.instrument < state_.instruments.size() ? c.instrument : 0;
+    const FirmId firm = c.firm <= kMaxFirmId ? c.firm : 0;
+    trail.in = &state_.instruments[instrument];
+    fetch_both_lines(*trail.in);
+    const std::uint32_t row = state_.firms[firm].cell_pages;
+    const std::uint32_t page = row == 0 ? 0 : state_.cell_pages[row - 1][instrument / 64];
+    trail.cell = &state_.cell_numbers[page == 0 ? 0 : std::size_t{page} * 64 + instrument % 64];
+    __builtin_prefetch(trail.cell);
+    if (!c.cl_ord_id.empty()) {
+      state_.cl_ord_ids.prefetch(firm, c.cl_ord_id);
+    }
+  }
+  [[gnu::always_inline]] void places(const Command& c, Trail& trail) const noexcept {
+    order(c, trail);
+    __builtin_prefetch(&state_.cells[*trail.cell], 1);
+    const Side side = c.side == Side::sell ? Side::sell : Side::buy;
+    const Ladder& own = State::ladder(*trail.in, side);
+    const Ladder& others = State::ladder(*trail.in, opposite(side));
+    const auto price = static_cast<std::int32_t>(c.price_ticks);
+    const bool priced = is_price(c.price_ticks);
+    const LevelKey key = priced ? level_key(side, price) : own.best();
+    own.prefetch(key);
+    trail.level = &own.near(key, kNoLevel);
+    // A branch could foresee none of these three, but it can all of them together.
+    const auto reaches = static_cast<unsigned>(!priced) | static_cast<unsigned>(-key >= others.best());
+    trail.best = nullptr;
+    if ((static_cast<unsigned>(c.kind == CommandKind::new_order) & reaches) != 0) {
+      others.prefetch(others.best());
+      trail.best = &others.near(others.best(), kNoLevel);
+    }
+  }
+  [[gnu::always_inline]] void around(const Command& /*c*/, Trail& trail) const noexcept {
+    const Order& order = *trail.order;
+    __builtin_prefetch(&state_.slab[trail.level->tail], 1);
+    __builtin_prefetch(&state_.slab[order.prev], 1);
+    __builtin_prefetch(&state_.slab[order.next], 1);
+    __builtin_prefetch(&state_.cells[order.cell], 1);
+    fetch_both_lines(state_.instruments[order.instrument]);
+    if (trail.best != nullptr) {
+      const OrderSlot head = trail.best->head;
+      trail.maker = &state_.slab[head <= state_.slab.capacity() ? head : kNoSlot];
+      __builtin_prefetch(trail.maker, 1);
+    }
+  }
+  [[gnu::always_inline]] void level(const Command& /*c*/, Trail& trail) const noexcept {
+    const Order& order = *trail.order;
+    const Ladder& ladder = State::ladder(state_.instruments[order.instrument], order.side);
+    ladder.prefetch(order.price == 0 ? ladder.best() : level_key(order.side, order.price));
+    if (trail.best != nullptr) {
+      __builtin_prefetch(&state_.cells[trail.maker->cell], 1);
+      __builtin_prefetch(&state_.slab[trail.maker->next], 1);
+    }
+  }
+
+ private:
+  // The count of an order that is not forgotten, or 0.
+  [[nodiscard]] std::uint64_t count_of(OrderId id) const noexcept {
+    std::uint64_t count = id;
+    if (state_.config.partitions != 1) {
+      count = (id - 1) % state_.config.partitions == state_.config.partition ? (id - 1) / state_.config.partitions + 1 : 0;
+    }
+    const bool kept = count - state_.first_kept < state_.accepted_count + 1 - state_.first_kept;
+    return count & -std::uint64_t{kept};
+  }
+  [[gnu::always_inline]] static void fetch_both_lines(const Instrument& in) noexcept {
+    __builtin_prefetch(&in);
+    __builtin_prefetch(reinterpret_cast<const char*>(&in) + 64);
+  }
+
+  const State& state_;
+};
+
+// Applies commands, each of them `Apart` commands after the last of its looks, which are as far apart.
+template <std::size_t Apart, auto... Looks>
+void apply_after_looks(State& state, std::span<const Command> commands) {
+  constexpr std::size_t kTurn = Apart * sizeof...(Looks);
+  constexpr std::size_t kTrails = 64;
+  static_assert(kTurn < kTrails);
+  std::array<Trail, kTrails> trails{};
+  const Lookahead ahead(state);
+  const std::size_t count = commands.size();
+  for (std::size_t i = 0; i < count + kTurn; ++i) {
+    const Command& coming = commands[std::min(i + Apart, count - 1)];
+    __builtin_prefetch(&coming);
+    __builtin_prefetch(reinterpret_cast<const char*>(&coming) + 64);
+    std::size_t at = i;
+    const auto look = [&]<auto Look>() {
+      if (at < count) {
+        (ahead.*Look)(commands[at], trails[at % kTrails]);
+      }
+      at -= Apart;  // wraps around before its time
+    };
+    (look.template operator()<Looks>(), ...);
+    if (at < count) {
+      state.apply(commands[at]);
+    }
+  }
+}
 
 }  // namespace
 
-// Where a new order would rest. Null when it is not sound: nobody has checked it yet.
-const Level* State::level_ahead(const Command& c) const noexcept {
-  const bool sound = (c.side == Side::buy || c.side == Side::sell) && is_price(c.price_ticks);
-  return sound ? ladder(instruments[c.instrument], c.side).place(level_key(c.side, static_cast<std::int32_t>(c.price_ticks))) : nullptr;
-}
-
-void State::fetch_tables(const Command& c) const noexcept {
-  keep_this_call();
-  if (c.kind == CommandKind::new_order) {
-    if (c.instrument < instruments.size() && c.firm <= kMaxFirmId) {
-      __builtin_prefetch(&instruments[c.instrument]);
-      __builtin_prefetch(reinterpret_cast<const char*>(&instruments[c.instrument]) + 64);
-      if (const std::uint32_t row = firms[c.firm].cell_pages; row != 0) {
-        __builtin_prefetch(&cell_numbers[std::size_t{cell_pages[row - 1][c.instrument / 64]} * 64 + c.instrument % 64]);
-      }
-      if (!c.cl_ord_id.empty()) {
-        cl_ord_ids.prefetch(c.firm, c.cl_ord_id);
-      }
+// Nothing is fetched ahead while all of it fits a processor's nearest caches, the orders alone while the rest does.
+void State::apply_batch(std::span<const Command> commands) {
+  constexpr std::uint32_t kSomeOrders = 8'192;
+  constexpr std::uint32_t kManyOrders = 32'768;
+  if (slab.live() < kSomeOrders || commands.empty()) {
+    for (const Command& command : commands) {
+      apply(command);
     }
-  } else if (const std::uint64_t count = kept_count_of(c.order_id); count != 0) {
-    __builtin_prefetch(&owned[count]);
-  }
-}
-
-void State::fetch_order(const Command& c) const noexcept {
-  keep_this_call();
-  if (c.kind == CommandKind::new_order) {
-    if (c.instrument < instruments.size() && c.firm <= kMaxFirmId) {
-      __builtin_prefetch(&cells[find_cell(c.firm, c.instrument)], 1);
-      __builtin_prefetch(level_ahead(c), 1);
-    }
-  } else if (const std::uint64_t count = kept_count_of(c.order_id); count != 0) {
-    __builtin_prefetch(&slab[owned[count].slot], 1);
-  }
-}
-
-void State::fetch_around(const Command& c) const noexcept {
-  keep_this_call();
-  if (c.kind == CommandKind::new_order) {
-    if (c.instrument < instruments.size()) {
-      if (const Level* const level = level_ahead(c); level != nullptr) {
-        __builtin_prefetch(&slab[level->tail], 1);
-      }
-    }
-  } else if (const std::uint64_t count = kept_count_of(c.order_id); count != 0) {
-    const Order& order = slab[owned[count].slot];
-    __builtin_prefetch(&slab[order.prev], 1);
-    __builtin_prefetch(&slab[order.next], 1);
-    __builtin_prefetch(&cells[order.cell], 1);
-    __builtin_prefetch(&instruments[order.instrument]);
-    __builtin_prefetch(reinterpret_cast<const char*>(&instruments[order.instrument]) + 64);
-  }
-}
-
-void State::fetch_level(const Command& c) const noexcept {
-  keep_this_call();
-  if (c.kind == CommandKind::new_order) {
-    return;
-  }
-  if (const std::uint64_t count = kept_count_of(c.order_id); count != 0 && owned[count].slot != kNoSlot) {
-    const Order& order = slab[owned[count].slot];
-    __builtin_prefetch(ladder(instruments[order.instrument], order.side).place(level_key(order.side, order.price)), 1);
+  } else if (slab.live() < kManyOrders) {
+    apply_after_looks<8, &Lookahead::whereabouts, &Lookahead::order>(*this, commands);
+  } else {
+    apply_after_looks<8, &Lookahead::tables, &Lookahead::places, &Lookahead::around, &Lookahead::level>(*this, commands);
   }
 }
 

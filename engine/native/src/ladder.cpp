@@ -14,6 +14,8 @@ constexpr LevelKey offset(LevelKey key, std::uint32_t by) noexcept { return key 
 
 }  // namespace
 
+Level& Ladder::far_level(LevelKey key, FarLevels& far) noexcept { return far.find(key)->second; }
+
 LevelKey Ladder::window_from(LevelKey key) const noexcept {
   if (summary_ == 0) {
     return kNoKey;

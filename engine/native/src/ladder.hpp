@@ -49,7 +49,7 @@ class Ladder {
   [[nodiscard]] LevelKey next(LevelKey key, const FarLevels& far) const noexcept;
   // The level of `key`; it must exist. Valid until the next make() or erase().
   [[nodiscard]] Level& at(LevelKey key, FarLevels& far) noexcept {
-    return in_window(key) ? levels_[index(key)] : far.find(key)->second;
+    return in_window(key) ? levels_[index(key)] : far_level(key, far);
   }
   [[nodiscard]] const Level& at(LevelKey key, const FarLevels& far) const noexcept {
     return in_window(key) ? levels_[index(key)] : far.find(key)->second;
@@ -59,14 +59,25 @@ class Ladder {
     if (!in_window(key)) [[unlikely]] {
       return make_outside(key, far, memory);
     }
-    mark(index(key));
-    best_ = key < best_ ? key : best_;
-    return levels_[index(key)];
+    Level& level = levels_[index(key)];
+    if (level.head == kNoSlot) {
+      mark(index(key));
+      best_ = key < best_ ? key : best_;
+    }
+    return level;
   }
   // Forgets an existing level, which holds no order any more.
   void erase(LevelKey key, FarLevels& far) noexcept;
-  // Where the level of `key` would be, to fetch it ahead; null outside the window.
-  [[nodiscard]] const Level* place(LevelKey key) const noexcept { return in_window(key) ? &levels_[index(key)] : nullptr; }
+  // The level of `key` if it is in the window, or `other`.
+  [[nodiscard]] const Level& near(LevelKey key, const Level& other) const noexcept { return in_window(key) ? levels_[index(key)] : other; }
+  // Fetches what make() or erase() of `key` would touch in the window. Inlined before a compiler can take it for a call
+  // without effect.
+  [[gnu::always_inline]] void prefetch(LevelKey key) const noexcept {
+    if (in_window(key)) {
+      __builtin_prefetch(&levels_[index(key)], 1);
+      __builtin_prefetch(words_ + (index(key) >> 6U), 1);
+    }
+  }
 
  private:
   static constexpr unsigned kFirstShift = 6;  // 64 levels
@@ -97,6 +108,7 @@ class Ladder {
   // The first level of the window whose key is at least `key`, which lies in the window; kNoKey when there is none.
   [[nodiscard]] LevelKey window_from(LevelKey key) const noexcept;
   [[nodiscard]] LevelKey window_last() const noexcept;
+  [[nodiscard]] static Level& far_level(LevelKey key, FarLevels& far) noexcept;
   Level& make_outside(LevelKey key, FarLevels& far, LadderMemory& memory);
   void resize(unsigned shift, LevelKey base, LadderMemory& memory);
   void slide(LevelKey base, FarLevels& far);

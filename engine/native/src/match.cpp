@@ -1,4 +1,5 @@
 // Continuous trading: an incoming order meets the other side, what is left rests or ends, stops are triggered.
+#include "lists.hpp"
 #include "state.hpp"
 
 namespace exchange {
@@ -47,7 +48,8 @@ LevelKey State::collar_key(const Instrument& in, Side taker, std::int64_t twice_
   return static_cast<LevelKey>(-std::max<std::int64_t>(1, (twice_anchor * (kBps - bps) + 2 * kBps - 1) / (2 * kBps)));
 }
 
-void State::incoming(Instrument& in, Order& taker, OrderSlot slot, LevelKey worst, TimeNs time) {
+void State::incoming(Instrument& in, OrderSlot slot, LevelKey worst, TimeNs time) {
+  Order& taker = slab[slot];
   const bool fok = taker.tif == TimeInForce::fok;
   const std::uint64_t trades_before = trade_count;
   WalkEnd how = WalkEnd::at_limit;
@@ -59,19 +61,16 @@ void State::incoming(Instrument& in, Order& taker, OrderSlot slot, LevelKey wors
   if (!killed) {
     how = walk(in, taker, worst, fok);
   }
-  if (taker.leaves > 0) {
-    if (killed) {
-      report_end(taker, ExecType::cancelled, how == WalkEnd::blocked ? RejectReason::price_band : RejectReason::none);
-      if (slot != kNoSlot) {
-        end(taker, slot);
-      }
-    } else {
-      leave_over(in, taker, slot, how);
-    }
-  } else if (slot != kNoSlot) {
-    end(taker, slot);
+  const bool left = taker.leaves > 0;
+  if (!left) {
+    end(slot);
+  } else if (killed) {
+    report_end(taker, ExecType::cancelled, how == WalkEnd::blocked ? RejectReason::price_band : RejectReason::none);
+    end(slot);
+  } else {
+    leave_over(in, slot, how);
   }
-  if (taker.leaves > 0 && how == WalkEnd::blocked) {
+  if (left && how == WalkEnd::blocked) {
     if (in.timer != TimerKind::limit_state) {
       set_timer(in, TimerKind::limit_state, time + config.limit_state_ns);
       report_bare(ExecType::limit_state, 0, index_of(in), 1);
@@ -116,7 +115,7 @@ WalkEnd State::walk(Instrument& in, Order& taker, LevelKey worst, bool fixed_ban
           open_of(cells[maker.cell], maker.side) -= maker.leaves;
           unlink(level, maker, slab);
           report_end(maker, ExecType::cancelled, RejectReason::self_trade);
-          end(maker, gone);
+          end(gone);
         } else if (decrement(taker, maker, level)) {
           if (level.head == kNoSlot) {
             makers.erase(key, *outside);
@@ -177,7 +176,7 @@ void State::trade(Instrument& in, Order& taker, Order& maker, Level& level) {
   if (maker.leaves == 0) {
     const OrderSlot gone = level.head;
     unlink(level, maker, slab);
-    end(maker, gone);
+    end(gone);
   }
 }
 
@@ -192,7 +191,7 @@ bool State::decrement(Order& taker, Order& maker, Level& level) {
     const OrderSlot gone = level.head;
     unlink(level, maker, slab);
     report_end(maker, ExecType::cancelled, RejectReason::self_trade);
-    end(maker, gone);
+    end(gone);
   } else {
     report_live(maker, ExecType::restated, RejectReason::self_trade);
   }
@@ -237,7 +236,8 @@ WalkEnd State::dry_walk(const Instrument& in, const Order& taker, LevelKey worst
   return WalkEnd::at_limit;
 }
 
-void State::leave_over(Instrument& in, const Order& taker, OrderSlot slot, WalkEnd how) {
+void State::leave_over(Instrument& in, OrderSlot slot, WalkEnd how) {
+  const Order& taker = slab[slot];
   const bool waits = taker.price != 0 && (taker.tif == TimeInForce::day || taker.tif == TimeInForce::gtc);
   RejectReason reason = RejectReason::none;
   bool rests = false;
@@ -248,22 +248,41 @@ void State::leave_over(Instrument& in, const Order& taker, OrderSlot slot, WalkE
   } else if (how == WalkEnd::capped) {
     reason = RejectReason::fill_limit;
   } else if (waits) {
-    rests = taker.side == Side::buy ? taker.price <= in.upper : taker.price >= in.lower;
+    rests = may_rest(in, taker);
     reason = rests ? RejectReason::none : RejectReason::price_band;
   }
   if (rests) {
-    rest(in, taker, slot);
+    rest(in, slot);
     return;
   }
   report_end(taker, ExecType::cancelled, reason);
-  if (slot != kNoSlot) {
-    end(taker, slot);
-  }
+  end(slot);
 }
 
 // --- stops
 
-OrderSlot State::next_stop(const Instrument& in) noexcept {
+void State::enter_stop(OrderSlot slot) {
+  keep(slot);
+  Order& order = slab[slot];
+  Instrument& in = instruments[order.instrument];
+  order.untriggered = true;
+  append(stops(in, order.side)[order.side == Side::buy ? order.stop : -order.stop], order, slot, slab);
+  in.has_stops = true;
+  open_of(cells[order.cell], order.side) += order.leaves;
+}
+
+void State::take_out_stop(Instrument& in, const Order& order) noexcept {
+  FarLevels& listed = stops(in, order.side);
+  const auto level = listed.find(order.side == Side::buy ? order.stop : -order.stop);
+  level->second.qty -= order.leaves;
+  unlink(level->second, order, slab);
+  if (level->second.head == kNoSlot) {
+    listed.erase(level);
+    in.has_stops = !stops(in, Side::buy).empty() || !stops(in, Side::sell).empty();
+  }
+}
+
+OrderSlot State::next_stop(Instrument& in) noexcept {
   const FarLevels& buys = stops(in, Side::buy);
   if (!buys.empty() && buys.begin()->first <= range_high) {
     return buys.begin()->second.head;
@@ -288,21 +307,21 @@ void State::trigger_stops(Instrument& in, TimeNs time) {
     if (slot == kNoSlot) {
       return;
     }
-    take_out(slab[slot]);
-    slab[slot].untriggered = false;
-    Order taker = slab[slot];
+    Order& taker = slab[slot];
+    take_out(taker);
+    taker.untriggered = false;
     report_live(taker, ExecType::triggered);
     LevelKey worst = level_key(opposite(taker.side), taker.price);
     if (taker.type == OrdType::stop) {
       const std::int64_t twice_anchor = anchor2(in, taker.side);
       if (over_cap(in, twice_anchor, taker.leaves)) {
         report_end(taker, ExecType::cancelled, RejectReason::stop_over_cap);
-        end(taker, slot);
+        end(slot);
         continue;
       }
       worst = collar_key(in, taker.side, twice_anchor);
     }
-    incoming(in, taker, slot, worst, time);
+    incoming(in, slot, worst, time);
   }
 }
 

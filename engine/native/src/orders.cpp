@@ -1,4 +1,6 @@
-// Entry, amendment and cancellation of orders. What may refuse them: checks.cpp.
+// Entry, amendment and cancellation of orders.
+#include "checks.hpp"
+#include "lists.hpp"
 #include "order_kinds.hpp"
 #include "state.hpp"
 
@@ -12,7 +14,7 @@ constexpr std::int32_t shown(Price price) noexcept { return price == static_cast
 }  // namespace
 
 void State::apply(const Command& command) {
-  if (!well_formed(command)) {
+  if (!well_formed(command)) [[unlikely]] {
     Report& made = reports.next();
     made = Report{};
     made.side = Side{};
@@ -29,12 +31,22 @@ void State::apply(const Command& command) {
   }
   begin_range();
   const std::size_t first = reports.size();
+  if (command.kind == CommandKind::new_order) {
+    new_order(command);
+  } else if (command.kind == CommandKind::cancel) {
+    cancel(command);
+  } else {
+    apply_rare(command);
+  }
+  if (reports[first].ord_status != OrdStatus::rejected) {
+    last_tick = command.ts_ns;
+  }
+}
+
+void State::apply_rare(const Command& command) {
   switch (command.kind) {
     case CommandKind::new_order:
-      new_order(command);
-      break;
     case CommandKind::cancel:
-      cancel(command);
       break;
     case CommandKind::reduce:
       reduce(command);
@@ -67,50 +79,9 @@ void State::apply(const Command& command) {
       reference(command);
       break;
   }
-  if (reports[first].ord_status != OrdStatus::rejected) {
-    last_tick = command.ts_ns;
-  }
 }
 
 // --- reports
-
-Report& State::report(const Order& order, ExecType type, RejectReason reason, Qty order_qty, Qty leaves) {
-  Report& made = reports.next();
-  made = {
-      .exec_id = ++exec_id,
-      .seq_num = seq_num,
-      .order_id = order.id,
-      .trade_id = 0,
-      .contra_order_id = 0,
-      .firm = order.firm,
-      .instrument = order.instrument,
-      .exec_type = type,
-      .ord_status = order.cum == 0 ? OrdStatus::fresh : OrdStatus::partially_filled,
-      .reason = reason,
-      .side = order.side,
-      .ord_type = order.type,
-      .tif = order.tif,
-      .liquidity = Liquidity::none,
-      .reserved = 0,
-      .stop_price_ticks = order.stop,
-      .price_ticks = order.price,
-      .last_px_ticks = 0,
-      .reserved2 = 0,
-      .last_qty = 0,
-      .order_qty = order_qty,
-      .cum_qty = order.cum,
-      .leaves_qty = leaves,
-      .cum_notional = order.cum_notional,
-      .value = 0,
-      .limit = 0,
-  };
-  return made;
-}
-
-void State::report_end(const Order& order, ExecType type, RejectReason reason) {
-  Report& made = report(order, type, reason, Qty{order.cum} + order.leaves, 0);
-  made.ord_status = type == ExecType::expired ? OrdStatus::expired : OrdStatus::cancelled;
-}
 
 Report& State::report_bare(ExecType type, FirmId firm, InstrumentId instrument, std::int64_t value, std::int64_t limit) {
   Report& made = reports.next();
@@ -194,6 +165,22 @@ std::uint32_t State::make_cell(FirmId firm, InstrumentId instrument) {
 
 // --- new orders
 
+inline void State::accept(Order& order, const ClOrdId& cl_ord_id) {
+  ++accepted_count;
+  whereabouts.reach(accepted_count + 1);
+  order.id = id_of(accepted_count);
+  accepted.word(order.id);
+  accepted.word(std::uint64_t{order.firm});
+  if (!cl_ord_id.empty()) {
+    accepted.text(cl_ord_id.view());
+    order.cl_ord_id = cl_ord_ids.insert(order.firm, cl_ord_id, order.id);
+  }
+  if (order.cell == 0) [[unlikely]] {
+    order.cell = make_cell(order.firm, order.instrument);
+  }
+  report_live(order, ExecType::fresh);
+}
+
 void State::new_order(const Command& command) {
   // First of all checks: whoever sends an accepted order again learns its order id, whatever else changed.
   if (!command.cl_ord_id.empty()) {
@@ -208,16 +195,26 @@ void State::new_order(const Command& command) {
     refuse(command, refusal.reason, refusal.value, refusal.limit);
     return;
   }
-  Order order{};
-  order.price = has_price(command.ord_type) ? static_cast<std::int32_t>(command.price_ticks) : 0;
-  order.stop = is_stop(command.ord_type) ? static_cast<std::int32_t>(command.stop_price_ticks) : 0;
-  order.leaves = static_cast<std::int32_t>(command.qty);
-  order.instrument = command.instrument;
-  order.firm = static_cast<std::uint16_t>(command.firm);
-  order.side = command.side;
-  order.type = command.ord_type;
-  order.tif = command.tif;
-  order.cell = find_cell(command.firm, command.instrument);
+  const OrderSlot slot = slab.spare();  // made where it will stand if it comes to rest
+  Order& order = slab[slot];
+  order = {
+      .id = 0,
+      .next = kNoSlot,
+      .prev = kNoSlot,
+      .price = has_price(command.ord_type) ? static_cast<std::int32_t>(command.price_ticks) : 0,
+      .leaves = static_cast<std::int32_t>(command.qty),
+      .stop = is_stop(command.ord_type) ? static_cast<std::int32_t>(command.stop_price_ticks) : 0,
+      .cum = 0,
+      .cum_notional = 0,
+      .instrument = command.instrument,
+      .cell = find_cell(command.firm, command.instrument),
+      .cl_ord_id = 0,
+      .firm = static_cast<std::uint16_t>(command.firm),
+      .side = command.side,
+      .type = command.ord_type,
+      .tif = command.tif,
+      .untriggered = false,
+  };
   Instrument& in = instruments[command.instrument];
   if (firm_row(command.firm).killed) {
     refuse(command, RejectReason::firm_killed, command.firm);
@@ -234,122 +231,77 @@ void State::new_order(const Command& command) {
   }
   accept(order, command.cl_ord_id);
   if (is_stop(order.type)) {
-    const OrderSlot slot = slab.insert(order);
-    owned[accepted_count].slot = slot;
-    enter_stop(slab[slot], slot);
+    enter_stop(slot);
     if (in.state == SessionState::continuous) {
       trigger_stops(in, now);
     }
   } else if (in.state != SessionState::continuous) {
-    rest(in, order, kNoSlot);
+    rest(in, slot);
   } else {
     const LevelKey worst =
         order.type == OrdType::market ? collar_key(in, order.side, twice_anchor) : level_key(opposite(order.side), order.price);
-    incoming(in, order, kNoSlot, worst, now);
+    if (order.type == OrdType::limit && may_wait(order.tif) && ladder(in, opposite(order.side)).best() > worst && may_rest(in, order)) {
+      rest(in, slot);  // what most orders do; incoming() would come to the same
+      return;
+    }
+    incoming(in, slot, worst, now);
     if (in.has_stops && range_high != 0) {
       trigger_stops(in, now);
     }
   }
 }
 
-void State::accept(Order& order, const ClOrdId& cl_ord_id) {
-  ++accepted_count;
-  owned.reach(accepted_count + 1);
-  owned[accepted_count].firm_plus_1 = std::uint32_t{order.firm} + 1;
-  order.id = id_of(accepted_count);
-  accepted.word(order.id);
-  accepted.word(std::uint64_t{order.firm});
-  if (!cl_ord_id.empty()) {
-    accepted.text(cl_ord_id.view());
-    order.cl_ord_id = cl_ord_ids.insert(order.firm, cl_ord_id, order.id);
-  }
-  if (order.cell == 0) [[unlikely]] {
-    order.cell = make_cell(order.firm, order.instrument);
-  }
-  report_live(order, ExecType::fresh);
-}
-
-// --- in and out of the lists
-
-void State::rest(Instrument& in, const Order& order, OrderSlot slot) {
-  if (slot == kNoSlot) {
-    slot = slab.insert(order);
-    owned_by(order.id).slot = slot;
-  } else {
-    slab[slot] = order;
-  }
-  const LevelKey key = level_key(order.side, order.price);
-  append(ladder(in, order.side).make(key, far(in, order.side), ladder_memory), slab[slot], slot, slab);
-  open_of(cells[order.cell], order.side) += order.leaves;
-}
-
-void State::enter_stop(Order& order, OrderSlot slot) {
-  Instrument& in = instruments[order.instrument];
-  order.untriggered = true;
-  append(stops(in, order.side)[order.side == Side::buy ? order.stop : -order.stop], order, slot, slab);
-  in.has_stops = true;
-  open_of(cells[order.cell], order.side) += order.leaves;
-}
-
-void State::take_out(const Order& order) noexcept {
-  Instrument& in = instruments[order.instrument];
-  open_of(cells[order.cell], order.side) -= order.leaves;
-  if (order.untriggered) {
-    FarLevels& listed = stops(in, order.side);
-    const auto level = listed.find(order.side == Side::buy ? order.stop : -order.stop);
-    level->second.qty -= order.leaves;
-    unlink(level->second, order, slab);
-    if (level->second.head == kNoSlot) {
-      listed.erase(level);
-      in.has_stops = !stops(in, Side::buy).empty() || !stops(in, Side::sell).empty();
-    }
-    return;
-  }
-  const LevelKey key = level_key(order.side, order.price);
-  Ladder& side = ladder(in, order.side);
-  FarLevels& outside = far(in, order.side);
-  Level& level = side.at(key, outside);
-  level.qty -= order.leaves;
-  unlink(level, order, slab);
-  if (level.head == kNoSlot) {
-    side.erase(key, outside);
-  }
-}
-
 // --- cancel, reduce, amend
 
-Owned* State::find_live(const Command& command) {
+inline OrderSlot State::find_live(const Command& command) {
   const std::uint64_t count = command.order_id == 0 ? 0 : count_of(command.order_id);
   if (count == 0) {
     refuse(command, RejectReason::unknown_order, static_cast<std::int64_t>(command.order_id));
-    return nullptr;
+    return kNoSlot;
   }
-  if (count < first_kept) {
-    refuse(command, RejectReason::too_late);
-    return nullptr;
+  const Whereabouts where = count < first_kept ? Whereabouts{} : whereabouts[count];
+  const OrderSlot slot = where.slot();
+  if (slot != kNoSlot && slab[slot].firm == command.firm) {
+    return slot;
   }
-  Owned& entry = owned[count];
-  if (entry.firm_plus_1 != 0 && entry.firm_plus_1 != command.firm + 1) {
-    refuse(command, RejectReason::not_owner);
-    return nullptr;
+  const bool others = slot != kNoSlot || (where.is_done() && where.owner() != command.firm);
+  refuse(command, others ? RejectReason::not_owner : RejectReason::too_late);
+  return kNoSlot;
+}
+
+State::Refusal State::check_amend(const Command& c, const Order& order) const noexcept {
+  if (c.instrument != kAllInstruments && c.instrument != order.instrument) {  // ticks mean money by the instrument alone
+    return {RejectReason::unknown_instrument, c.instrument, order.instrument};
   }
-  if (entry.slot == kNoSlot) {
-    refuse(command, RejectReason::too_late);
-    return nullptr;
+  const SessionState state = instruments[order.instrument].state;
+  if (state == SessionState::closed) {
+    return {RejectReason::wrong_state, static_cast<std::int64_t>(state), 0};
   }
-  return &entry;
+  if (firms[c.firm].killed) {
+    return {RejectReason::firm_killed, c.firm, 0};
+  }
+  if (c.price_ticks != 0 && (!has_price(order.type) || !is_price(c.price_ticks))) {
+    return {RejectReason::bad_price, c.price_ticks, has_price(order.type) ? kMaxPriceTicks : 0};
+  }
+  if (c.stop_price_ticks != 0 && (!order.untriggered || !is_price(c.stop_price_ticks))) {
+    return {RejectReason::bad_stop_price, c.stop_price_ticks, order.untriggered ? kMaxPriceTicks : 0};
+  }
+  const Qty max_qty = instruments[order.instrument].max_qty;
+  if (c.qty != 0 && (c.qty <= order.cum || c.qty > max_qty)) {
+    return {RejectReason::bad_quantity, c.qty, max_qty};
+  }
+  return {};
 }
 
 void State::cancel(const Command& command) {
-  const Owned* const entry = find_live(command);
-  if (entry == nullptr) {
+  const OrderSlot slot = find_live(command);
+  if (slot == kNoSlot) {
     return;
   }
-  const OrderSlot slot = entry->slot;
   const Order& order = slab[slot];
   take_out(order);
   report_end(order, ExecType::cancelled, RejectReason::none);
-  end(order, slot);
+  end(slot);
 }
 
 void State::amend_in_place(Order& order, Qty order_qty) noexcept {
@@ -364,11 +316,11 @@ void State::amend_in_place(Order& order, Qty order_qty) noexcept {
 }
 
 void State::reduce(const Command& command) {
-  const Owned* const entry = find_live(command);
-  if (entry == nullptr) {
+  const OrderSlot slot = find_live(command);
+  if (slot == kNoSlot) {
     return;
   }
-  Order& order = slab[entry->slot];
+  Order& order = slab[slot];
   if (instruments[order.instrument].state == SessionState::closed) {
     refuse(command, RejectReason::wrong_state, static_cast<std::int64_t>(SessionState::closed));
     return;
@@ -382,11 +334,11 @@ void State::reduce(const Command& command) {
 }
 
 void State::amend(const Command& command) {
-  Owned* const entry = find_live(command);
-  if (entry == nullptr) {
+  const OrderSlot slot = find_live(command);
+  if (slot == kNoSlot) {
     return;
   }
-  Order& order = slab[entry->slot];
+  Order& order = slab[slot];
   const Refusal refusal = check_amend(command, order);
   if (refusal.reason != RejectReason::none) {
     refuse(command, refusal.reason, refusal.value, refusal.limit);
@@ -403,12 +355,11 @@ void State::amend(const Command& command) {
     report_live(order, ExecType::replaced);
     return;
   }
-  amend_anew(command, *entry, wanted);
+  amend_anew(command, slot, wanted);
 }
 
 // The order loses its place: it goes out and comes in again like a new one, under its id.
-void State::amend_anew(const Command& command, Owned& entry, const Order& wanted) {
-  const OrderSlot slot = entry.slot;
+void State::amend_anew(const Command& command, OrderSlot slot, const Order& wanted) {
   (void)firm_row(wanted.firm);
   const Refusal refusal = check_risk(wanted, Qty{wanted.cum} + wanted.leaves, wanted.leaves - slab[slot].leaves, 0);
   if (refusal.reason != RejectReason::none) {
@@ -420,15 +371,14 @@ void State::amend_anew(const Command& command, Owned& entry, const Order& wanted
   Instrument& in = instruments[wanted.instrument];
   report_live(wanted, ExecType::replaced);
   if (wanted.untriggered) {
-    enter_stop(slab[slot], slot);
+    enter_stop(slot);
     if (in.state == SessionState::continuous) {
       trigger_stops(in, now);
     }
   } else if (in.state != SessionState::continuous) {
-    rest(in, wanted, slot);
+    rest(in, slot);
   } else {
-    Order taker = wanted;
-    incoming(in, taker, slot, level_key(opposite(taker.side), taker.price), now);
+    incoming(in, slot, level_key(opposite(wanted.side), wanted.price), now);
     if (in.has_stops && range_high != 0) {
       trigger_stops(in, now);
     }

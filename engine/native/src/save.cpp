@@ -5,6 +5,7 @@
 #include <string>
 
 #include "exchange/bytes.hpp"
+#include "lists.hpp"
 #include "state.hpp"
 
 namespace exchange {
@@ -160,19 +161,20 @@ void load_instrument(Loader& from, State& state, Instrument& in) {
   const auto count = from.word<std::uint32_t>();
   for (std::uint32_t i = 0; i < count; ++i) {
     need(!state.slab.full(), "more orders than the configuration allows");
-    Order order = load_order(from);
+    const OrderSlot slot = state.slab.spare();
+    Order& order = state.slab[slot];
+    order = load_order(from);
     order.instrument = state.index_of(in);
     const std::uint64_t number = order.id == 0 ? 0 : state.count_of(order.id);
-    need(number >= state.first_kept && state.owned[number].slot == kNoSlot, "an order id is unknown or appears twice");
+    need(number >= state.first_kept && state.whereabouts[number].slot() == kNoSlot, "an order id is unknown or appears twice");
     need(state.firms[order.firm].used, "an order of a firm that is not known");
     order.cell = state.make_cell(order.firm, order.instrument);
-    const OrderSlot slot = state.slab.insert(order);
-    state.owned[number] = {slot, std::uint32_t{order.firm} + 1};
+    state.slab.keep_spare();
+    state.whereabouts[number] = Whereabouts::live(slot);
     if (order.untriggered) {
-      state.enter_stop(state.slab[slot], slot);
+      state.enter_stop(slot);
     } else {
-      const Order placed = order;
-      state.rest(in, placed, slot);
+      state.rest(in, slot);
     }
   }
 }
@@ -238,14 +240,15 @@ void save_ids(Saver& to, const State& state) {
   // In runs: an order that rests for weeks must not bring along all that came and went after it.
   for (std::uint64_t count = state.first_kept; count <= state.accepted_count;) {
     std::uint64_t end = count;
-    while (end <= state.accepted_count && state.owned[end].firm_plus_1 != 0) {
+    while (end <= state.accepted_count && state.whereabouts[end].known()) {
       ++end;
     }
     if (end > count) {
       to.word(count);
       to.word(end - count);
       for (; count < end; ++count) {
-        to.word(state.owned[count].firm_plus_1);
+        const Whereabouts where = state.whereabouts[count];
+        to.word((where.is_done() ? where.owner() : FirmId{state.slab[where.slot()].firm}) + 1);
       }
     }
     ++count;
@@ -262,14 +265,14 @@ void save_ids(Saver& to, const State& state) {
 void load_ids(Loader& from, State& state) {
   state.first_kept = from.between<std::uint64_t>(1, state.accepted_count + 1, "the first order kept");
   need(state.accepted_count + 1 - state.first_kept <= kMostKept, "too many orders at once");
-  state.owned.reach(state.accepted_count + 2, state.first_kept);
+  state.whereabouts.reach(state.accepted_count + 2, state.first_kept);
   std::uint64_t last = state.first_kept - 1;
   for (auto first = from.word<std::uint64_t>(); first != 0; first = from.word<std::uint64_t>()) {
     need(first > last && first <= state.accepted_count, "an owner's order");
     const auto count = from.between<std::uint64_t>(1, state.accepted_count - first + 1, "a number of owners");
     last = first + count - 1;
     for (std::uint64_t i = first; i <= last; ++i) {
-      state.owned[i].firm_plus_1 = from.between<std::uint32_t>(1, kMaxFirmId + 1, "an owner");
+      state.whereabouts[i] = Whereabouts::done(from.between<std::uint32_t>(1, kMaxFirmId + 1, "an owner") - 1);
     }
   }
   const auto entries = from.word<std::uint32_t>();
@@ -277,8 +280,8 @@ void load_ids(Loader& from, State& state) {
     const auto id = from.word<OrderId>();
     const auto parsed = ClOrdId::parse(from.text());
     const std::uint64_t count = id == 0 ? 0 : state.count_of(id);
-    need(parsed && !parsed->empty() && count >= state.first_kept && state.owned[count].firm_plus_1 != 0, "a cl_ord_id");
-    const FirmId firm = state.owned[count].firm_plus_1 - 1;
+    need(parsed && !parsed->empty() && count >= state.first_kept && state.whereabouts[count].known(), "a cl_ord_id");
+    const FirmId firm = state.whereabouts[count].owner();
     need(state.cl_ord_ids.find(firm, *parsed) == 0, "a cl_ord_id appears twice");
     const std::uint32_t number = state.cl_ord_ids.insert(firm, *parsed, id);
     state.pending_cl_ord_ids.emplace_back(count, number);
@@ -287,7 +290,7 @@ void load_ids(Loader& from, State& state) {
 
 void tie_cl_ord_ids(State& state) {
   for (const auto& [count, number] : state.pending_cl_ord_ids) {
-    if (const OrderSlot slot = state.owned[count].slot; slot != kNoSlot) {
+    if (const OrderSlot slot = state.whereabouts[count].slot(); slot != kNoSlot) {
       state.slab[slot].cl_ord_id = number;
     }
   }

@@ -9,14 +9,15 @@
 
 namespace exchange {
 
-// One live order: a cache line, linked to its neighbours in its level's queue. order_qty is cum + leaves.
+// One live order: a cache line, linked to its neighbours in its level's queue. order_qty is cum + leaves. What a report
+// has side by side is apart here: two fields that were just written one by one are slow to read as one.
 struct Order {
   OrderId id;
   OrderSlot next;
   OrderSlot prev;
   std::int32_t price;  // 0: a stop, which has none
-  std::int32_t stop;   // 0: no stop
   std::int32_t leaves;
+  std::int32_t stop;  // 0: no stop
   std::int32_t cum;
   std::int64_t cum_notional;
   InstrumentId instrument;
@@ -30,25 +31,28 @@ struct Order {
 };
 static_assert(sizeof(Order) == 64);
 
+// One slot is always set aside: a new order is made in it, and keeps it if it comes to rest.
 class Slab {
  public:
-  explicit Slab(std::uint32_t capacity) : orders_(std::size_t{capacity} + 1), capacity_(capacity) {}
+  explicit Slab(std::uint32_t capacity) : orders_(std::size_t{capacity} + 2), capacity_(capacity) {
+    orders_[kNoSlot].side = Side::buy;  // no order, but one that may be looked at
+  }
   [[nodiscard]] bool full() const noexcept { return live_ >= capacity_; }
   [[nodiscard]] std::uint32_t live() const noexcept { return live_; }
   [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_; }
   [[nodiscard]] Order& operator[](OrderSlot slot) noexcept { return orders_[slot]; }
   [[nodiscard]] const Order& operator[](OrderSlot slot) const noexcept { return orders_[slot]; }
-  // The slab must not be full.
-  OrderSlot insert(const Order& order) noexcept {
-    OrderSlot slot = free_;
-    if (slot != kNoSlot) {
-      free_ = orders_[slot].next;
-    } else {
-      slot = fresh_++;
-    }
-    orders_[slot] = order;
+  // The slot set aside.
+  [[nodiscard]] OrderSlot spare() const noexcept { return spare_; }
+  // The order in the spare slot lives from now on. The slab must not be full.
+  void keep_spare() noexcept {
     ++live_;
-    return slot;
+    if (free_ != kNoSlot) {
+      spare_ = free_;
+      free_ = orders_[free_].next;
+    } else {
+      spare_ = fresh_++;
+    }
   }
   void erase(OrderSlot slot) noexcept {
     orders_[slot].next = free_;
@@ -58,8 +62,9 @@ class Slab {
 
  private:
   FlatArray<Order> orders_;
+  OrderSlot spare_ = 1;  // slot 0 means "none"
   OrderSlot free_ = kNoSlot;
-  OrderSlot fresh_ = 1;  // slot 0 means "none"
+  OrderSlot fresh_ = 2;
   std::uint32_t capacity_;
   std::uint32_t live_ = 0;
 };

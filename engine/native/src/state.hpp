@@ -32,8 +32,11 @@ enum class TimerKind : std::uint8_t { none = 0, limit_state = 1, halt = 2 };
 [[nodiscard]] constexpr std::size_t side_index(Side side) noexcept { return static_cast<std::size_t>(side) - 1; }
 
 // Two cache lines: what every order of an instrument looks at, its rules too.
+struct InstrumentDetail;
+
 struct alignas(64) Instrument {
   std::array<Ladder, 2> sides;  // by side_index
+  InstrumentDetail* detail = nullptr;
   std::int32_t lower = 0;       // no trade below or above these in continuous trading
   std::int32_t upper = kNoBand;
   std::int32_t reference = 0;
@@ -84,10 +87,22 @@ struct FirmRow {
 
 inline void set_fill_time(FirmRow& row) noexcept { row.fill_ns = row.rate == 0 ? 0 : (row.burst * kToken + row.rate - 1) / row.rate; }
 
-// By order id: where a live order is, and whose it is. firm_plus_1 0: never accepted here, or forgotten.
-struct Owned {
-  OrderSlot slot;
-  std::uint32_t firm_plus_1;
+// By order id: the slot of a live order, or of a done one whose it was. Nothing: never accepted here, or forgotten.
+class Whereabouts {
+ public:
+  Whereabouts() = default;
+  [[nodiscard]] static Whereabouts live(OrderSlot slot) noexcept { return Whereabouts(slot); }
+  [[nodiscard]] static Whereabouts done(FirmId owner) noexcept { return Whereabouts(kDone | owner); }
+  [[nodiscard]] bool known() const noexcept { return word_ != 0; }
+  [[nodiscard]] bool is_done() const noexcept { return (word_ & kDone) != 0; }
+  [[nodiscard]] FirmId owner() const noexcept { return word_ & ~kDone; }  // of a done order
+  // kNoSlot when it is not live. Without a branch: it is asked ahead of time, where no branch can be foreseen.
+  [[nodiscard]] OrderSlot slot() const noexcept { return word_ & ((word_ >> 31U) - 1); }
+
+ private:
+  static constexpr std::uint32_t kDone = 1U << 31U;
+  explicit Whereabouts(std::uint32_t word) noexcept : word_(word) {}
+  std::uint32_t word_ = 0;
 };
 
 // How a walk through the other side ended while quantity was left.
@@ -121,12 +136,8 @@ struct State {
 
   // orders.cpp
   void apply(const Command& command);
-  // Fetching what a command a few places ahead will touch, in the order in which one thing leads to the next.
-  void fetch_tables(const Command& command) const noexcept;
-  void fetch_order(const Command& command) const noexcept;
-  void fetch_around(const Command& command) const noexcept;
-  void fetch_level(const Command& command) const noexcept;
-  [[nodiscard]] const Level* level_ahead(const Command& command) const noexcept;
+  void apply_rare(const Command& command);
+  void apply_batch(std::span<const Command> commands);  // fetch.cpp
 
   EngineConfig config;
   std::uint64_t digest = 0;
@@ -134,7 +145,7 @@ struct State {
   std::vector<Instrument> instruments;
   LadderMemory ladder_memory;
   std::vector<InstrumentDetail> details;
-  ChunkedArray<Owned, 26> owned;  // by the count of the accepted order, from 1
+  ChunkedArray<Whereabouts, 26> whereabouts;  // by the count of the accepted order, from 1
   FlatArray<FirmRow> firms;
   std::vector<FirmId> known_firms;                     // those whose row is used, ascending
   std::vector<std::vector<std::uint32_t>> cell_pages;  // per firm with positions: page number by instrument / 64, 0: none
@@ -163,18 +174,9 @@ struct State {
   // --- small things everybody needs
   [[nodiscard]] static Ladder& ladder(Instrument& in, Side side) noexcept { return in.sides[side_index(side)]; }
   [[nodiscard]] static const Ladder& ladder(const Instrument& in, Side side) noexcept { return in.sides[side_index(side)]; }
-  [[nodiscard]] FarLevels& far(const Instrument& in, Side side) noexcept {
-    InstrumentDetail& detail = details[index_of(in)];
-    return detail.far[side_index(side)];
-  }
-  [[nodiscard]] const FarLevels& far(const Instrument& in, Side side) const noexcept {
-    const InstrumentDetail& detail = details[index_of(in)];
-    return detail.far[side_index(side)];
-  }
-  [[nodiscard]] FarLevels& stops(const Instrument& in, Side side) noexcept {
-    InstrumentDetail& detail = details[index_of(in)];
-    return detail.stops[side_index(side)];
-  }
+  [[nodiscard]] static FarLevels& far(Instrument& in, Side side) noexcept { return in.detail->far[side_index(side)]; }
+  [[nodiscard]] static const FarLevels& far(const Instrument& in, Side side) noexcept { return in.detail->far[side_index(side)]; }
+  [[nodiscard]] static FarLevels& stops(Instrument& in, Side side) noexcept { return in.detail->stops[side_index(side)]; }
   [[nodiscard]] InstrumentId index_of(const Instrument& in) const noexcept { return static_cast<InstrumentId>(&in - instruments.data()); }
   [[nodiscard]] OrderId id_of(std::uint64_t count) const noexcept {
     return config.partitions == 1 ? count : (count - 1) * config.partitions + config.partition + 1;
@@ -187,12 +189,6 @@ struct State {
     const std::uint64_t count = (id - 1) / config.partitions + 1;
     return id != 0 && (id - 1) % config.partitions == config.partition && count <= accepted_count ? count : 0;
   }
-  // The same, and 0 for orders that are forgotten.
-  [[nodiscard]] std::uint64_t kept_count_of(OrderId id) const noexcept {
-    const std::uint64_t count = id == 0 ? 0 : count_of(id);
-    return count < first_kept ? 0 : count;
-  }
-  [[nodiscard]] Owned& owned_by(OrderId id) noexcept { return owned[config.partitions == 1 ? id : (id - 1) / config.partitions + 1]; }
   // Without a neighbour the one in slot 0, which is no order, takes the write: cheaper than a branch nobody can foresee.
   static void append(Level& level, Order& order, OrderSlot slot, Slab& slab) noexcept {
     order.prev = level.tail;
@@ -213,11 +209,14 @@ struct State {
   [[nodiscard]] static Qty& open_of(PositionCell& cell, Side side) noexcept { return cell.open[side_index(side)]; }
 
   // --- reports (orders.cpp)
-  Report& report(const Order& order, ExecType type, RejectReason reason, Qty order_qty, Qty leaves);
+  [[gnu::always_inline]] Report& report(const Order& order, ExecType type, RejectReason reason, Qty order_qty, Qty leaves);
   void report_live(const Order& order, ExecType type, RejectReason reason = RejectReason::none) {
     report(order, type, reason, Qty{order.cum} + order.leaves, order.leaves);
   }
-  void report_end(const Order& order, ExecType type, RejectReason reason);
+  void report_end(const Order& order, ExecType type, RejectReason reason) {
+    Report& made = report(order, type, reason, Qty{order.cum} + order.leaves, 0);
+    made.ord_status = type == ExecType::expired ? OrdStatus::expired : OrdStatus::cancelled;
+  }
   Report& report_bare(ExecType type, FirmId firm, InstrumentId instrument, std::int64_t value = 0, std::int64_t limit = 0);
   void refuse(const Command& command, RejectReason reason, std::int64_t value = 0, std::int64_t limit = 0, OrderId order_id = 0);
 
@@ -232,13 +231,13 @@ struct State {
     std::int64_t value = 0;
     std::int64_t limit = 0;
   };
-  [[nodiscard]] Refusal check_shape(const Command& command) const noexcept;
-  [[nodiscard]] Refusal check_risk(const Order& order, Qty order_qty, Qty more_open, std::int64_t anchor2) noexcept;
+  [[nodiscard]] Refusal check_shape(const Command& command) const noexcept;                                         // checks.hpp
+  [[nodiscard]] Refusal check_risk(const Order& order, Qty order_qty, Qty more_open, std::int64_t anchor2) noexcept;  // likewise
   [[nodiscard]] Refusal check_amend(const Command& command, const Order& order) const noexcept;
   void amend_in_place(Order& order, Qty order_qty) noexcept;
-  void amend_anew(const Command& command, Owned& entry, const Order& wanted);
-  // Null after a refusal.
-  Owned* find_live(const Command& command);
+  void amend_anew(const Command& command, OrderSlot slot, const Order& wanted);
+  // kNoSlot after a refusal.
+  OrderSlot find_live(const Command& command);
   void accept(Order& order, const ClOrdId& cl_ord_id);
   [[nodiscard]] static bool within_rate(FirmRow& row, TimeNs now) noexcept;
   [[nodiscard]] static bool is_fat_finger(const Instrument& in, const Order& order) noexcept;
@@ -252,14 +251,25 @@ struct State {
   void fill_bucket(FirmRow& row) const noexcept;
   [[nodiscard]] std::uint32_t find_cell(FirmId firm, InstrumentId instrument) const noexcept;
   [[nodiscard]] std::uint32_t make_cell(FirmId firm, InstrumentId instrument);
-  // Out of book or stop list, with its open quantity; the order keeps its slot.
+  // lists.hpp. Out of book or stop list, with its open quantity; the order keeps its slot.
   void take_out(const Order& order) noexcept;
-  void enter_stop(Order& order, OrderSlot slot);
-  void rest(Instrument& in, const Order& order, OrderSlot slot);
-  // A live order ends here: its slot and id are given back.
-  void end(const Order& order, OrderSlot slot) noexcept {
-    owned_by(order.id).slot = kNoSlot;
-    slab.erase(slot);
+  void take_out_stop(Instrument& in, const Order& order) noexcept;
+  void enter_stop(OrderSlot slot);
+  void rest(Instrument& in, OrderSlot slot);
+  // The newest order, if it is the one in `slot`, lives from now on.
+  void keep(OrderSlot slot) noexcept {
+    if (slot == slab.spare()) {
+      whereabouts[accepted_count] = Whereabouts::live(slot);
+      slab.keep_spare();
+    }
+  }
+  // An order ends here: its slot is given back, unless it never left the spare one.
+  void end(OrderSlot slot) noexcept {
+    const Order& order = slab[slot];
+    whereabouts[config.partitions == 1 ? order.id : (order.id - 1) / config.partitions + 1] = Whereabouts::done(order.firm);
+    if (slot != slab.spare()) {
+      slab.erase(slot);
+    }
   }
 
   // --- match.cpp
@@ -276,16 +286,22 @@ struct State {
     const std::int64_t doubled = twice_anchor * qty;  // 2 * 10^9 times 10^9 fits
     return cap > 0 && (doubled / 2 > cap || (doubled / 2 == cap && doubled % 2 != 0));
   }
-  // An order that is in no book meets the other side; what is left rests or ends. `slot`: kNoSlot for a new order.
-  void incoming(Instrument& in, Order& taker, OrderSlot slot, LevelKey worst, TimeNs time);
+  // An order that is in no book meets the other side; what is left rests or ends.
+  void incoming(Instrument& in, OrderSlot slot, LevelKey worst, TimeNs time);
   [[nodiscard]] WalkEnd walk(Instrument& in, Order& taker, LevelKey worst, bool fixed_bands);
   [[nodiscard]] WalkEnd dry_walk(const Instrument& in, const Order& taker, LevelKey worst) const noexcept;
   void trade(Instrument& in, Order& taker, Order& maker, Level& level);
   // True when the taker ended too.
   bool decrement(Order& taker, Order& maker, Level& level);
-  void leave_over(Instrument& in, const Order& taker, OrderSlot slot, WalkEnd how);
+  void leave_over(Instrument& in, OrderSlot slot, WalkEnd how);
+  // Whether its price lies on the right side of the band for an order that waits.
+  [[nodiscard]] static bool may_rest(const Instrument& in, const Order& order) noexcept {
+    const bool below = order.price <= in.upper;
+    const bool above = order.price >= in.lower;
+    return order.side == Side::buy ? below : above;
+  }
   void trigger_stops(Instrument& in, TimeNs time);
-  [[nodiscard]] OrderSlot next_stop(const Instrument& in) noexcept;
+  [[nodiscard]] OrderSlot next_stop(Instrument& in) noexcept;
   void set_bands(Instrument& in) noexcept;
   void set_reference(Instrument& in, std::int32_t price) noexcept {
     in.reference = price;
@@ -323,4 +339,36 @@ struct State {
   [[nodiscard]] Depth depth(InstrumentId instrument, std::size_t limit) const;
 };
 
+inline Report& State::report(const Order& order, ExecType type, RejectReason reason, Qty order_qty, Qty leaves) {
+  Report& made = reports.next();
+  made = {
+      .exec_id = ++exec_id,
+      .seq_num = seq_num,
+      .order_id = order.id,
+      .trade_id = 0,
+      .contra_order_id = 0,
+      .firm = order.firm,
+      .instrument = order.instrument,
+      .exec_type = type,
+      .ord_status = order.cum == 0 ? OrdStatus::fresh : OrdStatus::partially_filled,
+      .reason = reason,
+      .side = order.side,
+      .ord_type = order.type,
+      .tif = order.tif,
+      .liquidity = Liquidity::none,
+      .reserved = 0,
+      .stop_price_ticks = order.stop,
+      .price_ticks = order.price,
+      .last_px_ticks = 0,
+      .reserved2 = 0,
+      .last_qty = 0,
+      .order_qty = order_qty,
+      .cum_qty = order.cum,
+      .leaves_qty = leaves,
+      .cum_notional = order.cum_notional,
+      .value = 0,
+      .limit = 0,
+  };
+  return made;
+}
 }  // namespace exchange

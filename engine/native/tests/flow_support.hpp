@@ -1,6 +1,7 @@
 // Sample flows and logs for the tests of snapshots and replay: every kind of command, a few firms, close prices.
 #pragma once
 
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -101,6 +102,88 @@ inline std::vector<exchange::Command> flow(std::uint64_t seed, std::size_t count
     commands.push_back(command);
   }
   return commands;
+}
+
+// Orders that mostly rest, some of them far from the others.
+inline exchange::Command resting_order(Random& random, std::uint64_t instruments) {
+  exchange::Command command;
+  command.firm = static_cast<exchange::FirmId>(random.below(5));
+  command.instrument = static_cast<exchange::InstrumentId>(random.below(instruments));
+  command.side = random.below(2) == 0 ? exchange::Side::buy : exchange::Side::sell;
+  command.tif = random.below(3) == 0 ? exchange::TimeInForce::day : exchange::TimeInForce::gtc;
+  command.price_ticks = static_cast<exchange::Price>((command.side == exchange::Side::buy ? 1 : 480) + random.below(500));
+  command.price_ticks += random.below(50) == 0 && command.side == exchange::Side::sell ? 1'000'000 : 0;
+  command.qty = 5;
+  return command;
+}
+
+// A trading command with any field out of any bounds now and then; order ids up to `ids` and a little above.
+inline exchange::Command hostile_command(Random& random, std::uint64_t instruments, std::uint64_t ids) {
+  exchange::Command command = resting_order(random, instruments);
+  const std::uint64_t what = random.below(10);
+  constexpr exchange::CommandKind kKinds[] = {exchange::CommandKind::cancel, exchange::CommandKind::reduce, exchange::CommandKind::amend};
+  if (what < 5) {
+    command.kind = kKinds[what < 3 ? 0 : what - 2];
+    command.order_id = random.below(ids + 20);
+    command.qty = static_cast<exchange::Qty>(random.below(7));
+    command.price_ticks = random.below(2) == 0 ? 0 : command.price_ticks;
+    command.instrument = random.below(2) == 0 ? exchange::kAllInstruments : command.instrument;
+  } else if (what < 8) {
+    command.ord_type = static_cast<exchange::OrdType>(1 + random.below(4));
+    command.tif = random.below(2) == 0 ? exchange::TimeInForce::ioc : exchange::TimeInForce::gtc;
+    command.stop_price_ticks = static_cast<exchange::Price>(1 + random.below(900));
+    command.price_ticks = static_cast<exchange::Price>(1 + random.below(900));
+    command.qty = static_cast<exchange::Qty>(1 + random.below(40));
+    command.cl_ord_id = *exchange::ClOrdId::parse("id-" + std::to_string(random.below(3'000)));
+  }
+  switch (random.below(60)) {
+    case 0:
+      command.instrument = random.below(2) == 0 ? 50 : 0x7FFF'FFFF;
+      break;
+    case 1:
+      command.firm = random.below(2) == 0 ? exchange::kMaxFirmId : 0xFFFF'FFFF;
+      break;
+    case 2:
+      command.side = static_cast<exchange::Side>(random.below(256));
+      break;
+    case 3:
+      command.price_ticks = random.below(2) == 0 ? std::numeric_limits<exchange::Price>::min() : std::numeric_limits<exchange::Price>::max();
+      break;
+    case 4:
+      command.order_id = random.below(2) == 0 ? 0 : std::numeric_limits<exchange::OrderId>::max();
+      break;
+    case 5:
+      command.kind = static_cast<exchange::CommandKind>(random.below(256));
+      command.state = exchange::SessionState::continuous;
+      command.qty = 1;
+      break;
+    default:
+      break;
+  }
+  return command;
+}
+
+// A whole market closed, split, settled, forgotten and opened again, between commands of the same batch.
+inline void push_day_change(std::vector<exchange::Command>& commands) {
+  exchange::Command command;
+  command.instrument = exchange::kAllInstruments;
+  command.kind = exchange::CommandKind::session;
+  command.state = exchange::SessionState::closed;
+  const auto middle = static_cast<std::ptrdiff_t>(commands.size() / 2);
+  std::vector<exchange::Command> change{command};
+  command.kind = exchange::CommandKind::corporate_action;
+  command.instrument = 3;
+  command.qty = 2;
+  command.price_ticks = 1;
+  change.push_back(command);
+  command.kind = exchange::CommandKind::end_of_day;
+  command.qty = 20'261'121;
+  change.push_back(command);
+  command.kind = exchange::CommandKind::session;
+  command.instrument = exchange::kAllInstruments;
+  command.state = exchange::SessionState::continuous;
+  change.push_back(command);
+  commands.insert(commands.begin() + middle, change.begin(), change.end());
 }
 
 inline exchange::LogConfig flow_log(const std::string& dir, std::uint64_t segment_records = 64) {

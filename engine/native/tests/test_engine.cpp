@@ -99,36 +99,51 @@ TEST("a saved state is refused when it is cut, when something follows it, and un
   CHECK(refused(other, bytes));
 }
 
-TEST("batches and single commands make the same reports, with few orders and with many") {
-  EngineConfig config;
-  config.instruments.resize(50);
-  Engine one(config);
-  Engine all(config);
-  support::Random random(5);
-  std::vector<Command> commands;
-  for (std::uint64_t i = 0; i < 60'000; ++i) {
-    Command command;
-    command.firm = static_cast<FirmId>(random.below(5));
-    command.instrument = static_cast<InstrumentId>(random.below(51));
-    command.side = random.below(2) == 0 ? Side::buy : Side::sell;
-    command.price_ticks = static_cast<Price>((command.side == Side::buy ? 1 : 480) + random.below(500));
-    command.qty = 5;
-    if (random.below(8) == 0) {
-      command.kind = CommandKind::cancel;
-      command.order_id = random.below(i + 2);
+TEST("batches make the reports of single commands, whatever was looked at before its turn") {
+  struct Case {
+    std::uint32_t partitions;
+    std::uint64_t resting;  // enough for nothing, the orders, everything to be fetched ahead
+  };
+  for (const Case& one : {Case{1, 1'000}, Case{1, 20'000}, Case{1, 70'000}, Case{3, 70'000}}) {
+    EngineConfig config;
+    config.instruments.resize(50);
+    config.partitions = one.partitions;
+    config.partition = one.partitions - 1;
+    Engine single(config);
+    Engine batched(config);
+    support::Random random(5);
+    std::vector<Command> commands;
+    const auto apply_both = [&] {
+      std::size_t at = 0;
+      const std::span<const Report> reports = batched.apply_batch(commands);
+      for (const Command& command : commands) {
+        for (const Report& report : single.apply(command)) {
+          CHECK(at < reports.size() && same_report(report, reports[at]));
+          ++at;
+        }
+      }
+      CHECK(at == reports.size() && single.state_hash() == batched.state_hash());
+      commands.clear();
+    };
+    std::uint64_t accepted = 0;
+    for (std::uint64_t i = 0; i < one.resting; ++i) {
+      commands.push_back(support::resting_order(random, 50));
+      ++accepted;
     }
-    commands.push_back(command);
-  }
-  const std::span<const Report> reports = all.apply_batch(commands);
-  std::size_t at = 0;
-  for (const Command& command : commands) {
-    for (const Report& report : one.apply(command)) {
-      CHECK(same_report(report, reports[at]));
-      ++at;
+    apply_both();
+    const std::uint64_t live = single.live_orders();
+    CHECK(live > one.resting / 2);
+    for (int batch = 0; batch < 40; ++batch) {
+      for (int i = 0; i < 150; ++i) {
+        commands.push_back(support::hostile_command(random, 50, accepted * one.partitions));
+        ++accepted;
+      }
+      if (batch % 8 == 7) {  // what was looked at is forgotten, moved or gone when its turn comes
+        support::push_day_change(commands);
+      }
+      apply_both();
     }
   }
-  CHECK(at == reports.size() && one.state_hash() == all.state_hash());
-  CHECK(one.live_orders() > 32'768);  // the part that looks ahead was met
 }
 
 TEST("the C interface gives the reports of the C++ one, and its saved state loads") {

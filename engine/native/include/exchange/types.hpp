@@ -139,7 +139,19 @@ struct Command {
 };
 
 // True when every field that the kind uses holds a named value. What is not well formed is never logged.
-[[nodiscard]] bool well_formed(const Command& command) noexcept;
+[[nodiscard]] bool well_formed_control(const Command& command) noexcept;
+[[nodiscard]] inline bool well_formed(const Command& c) noexcept {
+  if (c.firm > kMaxFirmId || c.ts_ns < 0 || c.ts_ns > kMaxTsNs) {
+    return false;
+  }
+  if (c.kind == CommandKind::new_order) {
+    const auto side = static_cast<unsigned>(c.side);
+    const auto type = static_cast<unsigned>(c.ord_type);
+    const auto tif = static_cast<unsigned>(c.tif);
+    return side - 1 < 2 && type - 1 < 4 && tif <= 4 && tif != 2;
+  }
+  return c.kind == CommandKind::cancel || well_formed_control(c);
+}
 
 // One aggregated price level, or the last trade.
 struct PriceQty {

@@ -1,10 +1,13 @@
-// Every check that may refuse an order, in the order in which the refusals come.
+// Every check that may refuse a new order, in the order in which the refusals come. All of it is on every order's way, so
+// it is inlined there.
+#pragma once
+
 #include "order_kinds.hpp"
 #include "state.hpp"
 
 namespace exchange {
 
-State::Refusal State::check_shape(const Command& c) const noexcept {
+inline State::Refusal State::check_shape(const Command& c) const noexcept {
   if (c.instrument >= instruments.size()) {
     return {RejectReason::unknown_instrument, c.instrument, static_cast<std::int64_t>(instruments.size())};
   }
@@ -29,7 +32,7 @@ State::Refusal State::check_shape(const Command& c) const noexcept {
   return {};
 }
 
-bool State::within_rate(FirmRow& row, TimeNs now) noexcept {
+inline bool State::within_rate(FirmRow& row, TimeNs now) noexcept {
   const std::int64_t full = row.burst * kToken;
   const TimeNs elapsed = now - row.last;
   row.last = now;
@@ -39,15 +42,15 @@ bool State::within_rate(FirmRow& row, TimeNs now) noexcept {
   return within;
 }
 
-bool State::is_fat_finger(const Instrument& in, const Order& order) noexcept {
+inline bool State::is_fat_finger(const Instrument& in, const Order& order) noexcept {
   const std::int64_t anchor = in.last_px != 0 ? in.last_px : in.reference;
-  const std::int64_t pct = in.fat_finger_pct;
-  const std::int64_t price = order.price;
-  return anchor != 0 && (order.side == Side::buy ? price * 100 > anchor * pct : price * pct < anchor * 100);
+  const std::int64_t dear = order.side == Side::buy ? order.price : anchor;
+  const std::int64_t cheap = order.side == Side::buy ? anchor : order.price;
+  return anchor != 0 && dear * 100 > cheap * std::int64_t{in.fat_finger_pct};
 }
 
 // `more_open`: what the order would add to its side's open quantity.
-State::Refusal State::check_risk(const Order& order, Qty order_qty, Qty more_open, std::int64_t twice_anchor) noexcept {
+inline State::Refusal State::check_risk(const Order& order, Qty order_qty, Qty more_open, std::int64_t twice_anchor) noexcept {
   FirmRow& row = firms[order.firm];
   if (row.rate > 0) {
     if (!within_rate(row, now)) {
@@ -71,30 +74,6 @@ State::Refusal State::check_risk(const Order& order, Qty order_qty, Qty more_ope
     if (would_be > row.position_limit) {
       return {RejectReason::position_limit, would_be, row.position_limit};
     }
-  }
-  return {};
-}
-
-State::Refusal State::check_amend(const Command& c, const Order& order) const noexcept {
-  if (c.instrument != kAllInstruments && c.instrument != order.instrument) {  // ticks mean money by the instrument alone
-    return {RejectReason::unknown_instrument, c.instrument, order.instrument};
-  }
-  const SessionState state = instruments[order.instrument].state;
-  if (state == SessionState::closed) {
-    return {RejectReason::wrong_state, static_cast<std::int64_t>(state), 0};
-  }
-  if (firms[c.firm].killed) {
-    return {RejectReason::firm_killed, c.firm, 0};
-  }
-  if (c.price_ticks != 0 && (!has_price(order.type) || !is_price(c.price_ticks))) {
-    return {RejectReason::bad_price, c.price_ticks, has_price(order.type) ? kMaxPriceTicks : 0};
-  }
-  if (c.stop_price_ticks != 0 && (!order.untriggered || !is_price(c.stop_price_ticks))) {
-    return {RejectReason::bad_stop_price, c.stop_price_ticks, order.untriggered ? kMaxPriceTicks : 0};
-  }
-  const Qty max_qty = instruments[order.instrument].max_qty;
-  if (c.qty != 0 && (c.qty <= order.cum || c.qty > max_qty)) {
-    return {RejectReason::bad_quantity, c.qty, max_qty};
   }
   return {};
 }
