@@ -19,7 +19,7 @@ from engine.instruments import engine_config, instruments_digest
 from engine.keys import new_key, save_keys
 from engine.logs import JsonLog
 
-DEADLINE_S = 15.0
+DEADLINE_S = 60.0
 PACKAGED = default_instruments_path()
 INSTRUMENTS = load_instruments(PACKAGED)
 DIGEST = instruments_digest(INSTRUMENTS)
@@ -103,7 +103,10 @@ class Process:
         """The fields of the next log line of that event."""
         end = time.monotonic() + deadline_s
         while True:
-            line = self._lines.get(timeout=max(0.01, end - time.monotonic()))
+            try:
+                line = self._lines.get(timeout=max(0.01, end - time.monotonic()))
+            except queue.Empty:
+                raise AssertionError(f"no {name} in {deadline_s} s: {self.seen}") from None
             assert line is not None, f"the process ended before {name}: {self.seen}"
             self.seen.append(line)
             if line.startswith("{") and (fields := json.loads(line))["event"] == name:

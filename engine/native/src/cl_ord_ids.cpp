@@ -4,6 +4,8 @@
 #include <cstring>
 #include <utility>
 
+#include "exchange/bytes.hpp"
+
 namespace exchange {
 
 namespace {
@@ -46,9 +48,9 @@ OrderId ClOrdIds::find_in(const Table& table, std::uint64_t hash, FirmId firm, s
     if (cells[at].tag != tag_of(hash)) {
       continue;
     }
-    const Entry& entry = entries_[cells[at].entry];
-    if (entry.firm == firm && entry.view() == text) {
-      return entry.order_id;
+    const Entry found = entry(cells[at].entry);
+    if (found.firm == firm && found.text == text) {
+      return found.order_id;
     }
   }
   return 0;
@@ -56,24 +58,51 @@ OrderId ClOrdIds::find_in(const Table& table, std::uint64_t hash, FirmId firm, s
 
 std::uint32_t ClOrdIds::insert(FirmId firm, const ClOrdId& cl_ord_id, OrderId order_id) {
   const std::string_view text = cl_ord_id.view();
-  const std::uint32_t number = ++count_;
-  entries_.reach(std::size_t{number} + 1);
-  Entry& entry = entries_[number];
-  entry.order_id = order_id;
-  entry.firm = firm;
-  entry.length = static_cast<std::uint8_t>(text.size());
-  std::memcpy(entry.text, text.data(), text.size());
+  const std::uint32_t words = words_of(text.size());
+  if (((end_ + words - 1) >> kChunkBits) != end_ >> kChunkBits) {
+    end_ = next_chunk(end_);
+  }
+  const std::uint32_t at = end_;
+  end_ += words;
+  ++count_;
+  words_.reach(end_);
+  words_[at] = order_id;
+  auto* const bytes = reinterpret_cast<std::uint8_t*>(&words_[at]);
+  store_le(bytes + 8, static_cast<std::uint16_t>(firm));
+  bytes[10] = static_cast<std::uint8_t>(text.size());
+  std::memcpy(bytes + kTextAt, text.data(), text.size());
   if (old_.size != 0) {
     move_some();
-  } else if (std::size_t{number} * 2 > table_.size) {
+  } else if (std::size_t{count_} * 2 > table_.size) {
     grow();
   }
-  place(table_, tag_of(hash_of(firm, text)), number);
-  return number;
+  place(table_, tag_of(hash_of(firm, text)), at);
+  return at;
+}
+
+ClOrdIds::Entry ClOrdIds::entry(std::uint32_t at) const noexcept {
+  const auto* const bytes = reinterpret_cast<const std::uint8_t*>(&words_[at]);
+  return {words_[at], load_le<std::uint16_t>(bytes + 8), {reinterpret_cast<const char*>(bytes + kTextAt), bytes[10]}};
+}
+
+void ClOrdIds::each(const std::function<void(const Entry&)>& visit) const {
+  for (std::uint32_t at = 1; at < end_;) {
+    if (words_[at] == 0) {
+      at = next_chunk(at);
+      continue;
+    }
+    const Entry one = entry(at);
+    visit(one);
+    at += words_of(one.text.size());
+  }
 }
 
 void ClOrdIds::prefetch(FirmId firm, const ClOrdId& cl_ord_id) const noexcept {
-  __builtin_prefetch(table_.cells() + place_of(tag_of(hash_of(firm, cl_ord_id.view())), table_.size));
+  const std::uint32_t tag = tag_of(hash_of(firm, cl_ord_id.view()));
+  __builtin_prefetch(table_.cells() + place_of(tag, table_.size), 1);
+  if (old_.size != 0) {
+    __builtin_prefetch(old_.cells() + place_of(tag, old_.size));
+  }
 }
 
 void ClOrdIds::grow() {

@@ -2,6 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <limits>
+#include <string_view>
+#include <vector>
 
 #include "exchange/types.hpp"
 #include "memory.hpp"
@@ -13,22 +17,24 @@ class ClOrdIds {
   struct Entry {
     OrderId order_id;
     FirmId firm;
-    std::uint8_t length;
-    char text[kMaxClOrdIdLength];  // NOLINT(modernize-avoid-c-arrays): trivially copyable and zeroed by its pages
-    [[nodiscard]] std::string_view view() const noexcept { return {text, length}; }
+    std::string_view text;
   };
 
   ClOrdIds();
   // The order accepted under this pair, or 0.
   [[nodiscard]] OrderId find(FirmId firm, const ClOrdId& cl_ord_id) const noexcept;
-  // Remembers a pair that find() does not know; returns its entry's number, from 1.
+  // Remembers a pair that find() does not know; returns where its entry stands, never 0.
   std::uint32_t insert(FirmId firm, const ClOrdId& cl_ord_id, OrderId order_id);
-  [[nodiscard]] const Entry& entry(std::uint32_t number) const noexcept { return entries_[number]; }
+  [[nodiscard]] Entry entry(std::uint32_t at) const noexcept;
+  // Every entry, in the order in which they came.
+  void each(const std::function<void(const Entry&)>& visit) const;
   [[nodiscard]] std::uint32_t count() const noexcept { return count_; }
+  // No entry more has a place: after 32 GiB of them.
+  [[nodiscard]] bool full() const noexcept { return end_ > kLastPlace; }
   void prefetch(FirmId firm, const ClOrdId& cl_ord_id) const noexcept;
 
  private:
-  // Open addressing: half of the hash and the entry's number (0: free).
+  // Open addressing: half of the hash and where the entry stands (0: free).
   struct Cell {
     std::uint32_t tag;
     std::uint32_t entry;
@@ -45,7 +51,18 @@ class ClOrdIds {
   void grow();
   void move_some() noexcept;
 
-  ChunkedArray<Entry, 24> entries_;
+  // Entries one behind the other, each as long as its text wants: the order's id, then two bytes of firm, one of length
+  // and the text. None lies over the end of a chunk; order id 0 means that the next one begins the next chunk.
+  static constexpr unsigned kChunkBits = 26;
+  static constexpr std::size_t kTextAt = 11;
+  static constexpr std::uint32_t kLastPlace = std::numeric_limits<std::uint32_t>::max() - (1U << kChunkBits);
+  [[nodiscard]] static constexpr std::uint32_t words_of(std::size_t length) noexcept {
+    return static_cast<std::uint32_t>((kTextAt + length + 7) / 8);
+  }
+  [[nodiscard]] static constexpr std::uint32_t next_chunk(std::uint32_t at) noexcept { return ((at >> kChunkBits) + 1) << kChunkBits; }
+
+  ChunkedArray<std::uint64_t, kChunkBits> words_;
+  std::uint32_t end_ = 1;  // where the next entry stands
   std::uint32_t count_ = 0;
   Table table_;
   // While a grown table fills, the old one is emptied a few cells at a time, so that no single order pays for it all.

@@ -209,7 +209,7 @@ void State::forget_done() {
     accepted.word(order.id);
     accepted.word(std::uint64_t{order.firm});
     if (order.cl_ord_id != 0) {
-      const std::string_view text = cl_ord_ids.entry(order.cl_ord_id).view();
+      const std::string_view text = cl_ord_ids.entry(order.cl_ord_id).text;
       accepted.text(text);
       order.cl_ord_id = kept.insert(order.firm, *ClOrdId::parse(text), order.id);
     }

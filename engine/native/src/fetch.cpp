@@ -32,10 +32,13 @@ class Lookahead {
  public:
   explicit Lookahead(const State& state) noexcept : state_(state) {}
 
-  // Two looks for when only the orders are far away.
+  // Two looks for when only the orders, or the ids that members gave them, are far away.
   [[gnu::always_inline]] void whereabouts(const Command& c, Trail& trail) const noexcept {
     trail.count = count_of(c.order_id);
     __builtin_prefetch(&state_.whereabouts[trail.count], 1);
+    if (!c.cl_ord_id.empty()) {
+      state_.cl_ord_ids.prefetch(c.firm, c.cl_ord_id);
+    }
   }
   [[gnu::always_inline]] void order(const Command& /*c*/, Trail& trail) const noexcept {
     const std::uint64_t count = trail.count & -std::uint64_t{trail.count >= state_.first_kept};
@@ -54,9 +57,6 @@ class Lookahead {
     const std::uint32_t page = row == 0 ? 0 : state_.cell_pages[row - 1][instrument / 64];
     trail.cell = &state_.cell_numbers[page == 0 ? 0 : std::size_t{page} * 64 + instrument % 64];
     __builtin_prefetch(trail.cell);
-    if (!c.cl_ord_id.empty()) {
-      state_.cl_ord_ids.prefetch(firm, c.cl_ord_id);
-    }
   }
   [[gnu::always_inline]] void places(const Command& c, Trail& trail) const noexcept {
     order(c, trail);
@@ -147,11 +147,12 @@ void apply_after_looks(State& state, std::span<const Command> commands) {
 
 }  // namespace
 
-// Nothing is fetched ahead while all of it fits a processor's nearest caches, the orders alone while the rest does.
+// Nothing is fetched ahead while all of it fits a processor's nearest caches, orders and ids alone while the rest does.
 void State::apply_batch(std::span<const Command> commands) {
   constexpr std::uint32_t kSomeOrders = 8'192;
   constexpr std::uint32_t kManyOrders = 32'768;
-  if (slab.live() < kSomeOrders || commands.empty()) {
+  constexpr std::uint32_t kSomeIds = 16'384;
+  if ((slab.live() < kSomeOrders && cl_ord_ids.count() < kSomeIds) || commands.empty()) {
     for (const Command& command : commands) {
       apply(command);
     }

@@ -100,7 +100,7 @@ Level& Ladder::make_outside(LevelKey key, FarLevels& far, LadderMemory& memory) 
     const auto span = static_cast<std::uint32_t>(last - first) + 1;
     if (span <= (1U << kLastShift)) {
       unsigned shift = shift_;
-      while (shift < kLastShift && (1U << shift) < span + span / 2) {
+      while (shift < kLastShift && (1U << shift) < span + span / 4) {
         ++shift;
       }
       const LevelKey base = first - static_cast<LevelKey>(((1U << shift) - span) / 2);

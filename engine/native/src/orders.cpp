@@ -225,6 +225,9 @@ void State::new_order(const Command& command) {
   if (refusal.reason == RejectReason::none && slab.full() && may_wait(order.tif) && order.type != OrdType::market) {
     refusal = {RejectReason::book_full, slab.live(), slab.capacity()};
   }
+  if (refusal.reason == RejectReason::none && !command.cl_ord_id.empty() && cl_ord_ids.full()) [[unlikely]] {
+    refusal = {RejectReason::book_full, cl_ord_ids.count(), cl_ord_ids.count()};
+  }
   if (refusal.reason != RejectReason::none) {
     refuse(command, refusal.reason, refusal.value, refusal.limit);
     return;

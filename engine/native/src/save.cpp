@@ -255,11 +255,10 @@ void save_ids(Saver& to, const State& state) {
   }
   to.word(std::uint64_t{0});
   to.word(state.cl_ord_ids.count());
-  for (std::uint32_t number = 1; number <= state.cl_ord_ids.count(); ++number) {
-    const ClOrdIds::Entry& entry = state.cl_ord_ids.entry(number);
+  state.cl_ord_ids.each([&to](const ClOrdIds::Entry& entry) {
     to.word(entry.order_id);
-    to.text(entry.view());
-  }
+    to.text(entry.text);
+  });
 }
 
 void load_ids(Loader& from, State& state) {
