@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.reference.auctions import change_state
-from engine.reference.model import TOKEN, Book, Cell, Digest, Order, Refusal, State, limits_are_sane
+from engine.reference.model import TOKEN, Book, Cell, Digest, Order, Refusal, State, first_out_of_range, limit_out_of_range
 from engine.reference.orders import digest_accepted
 from engine.reference.risk import PRICED, STOPS, price_is_sane
 from engine.types import (
@@ -22,8 +22,10 @@ from engine.types import (
 )
 
 MAX_RATIO = 1_000
-MAX_HOLDING = 10**18
 """Bound of both numbers of a split's ratio."""
+
+MAX_HOLDING = 10**18
+MAX_INT64 = 2**63 - 1
 
 
 def session(state: State, command: Command) -> Refusal | int:
@@ -69,8 +71,9 @@ def _cancel_all(state: State, firm: int, instruments: Sequence[int], reason: Rej
 def limits(state: State, command: Command) -> Refusal | int:
     """New limits, with a full bucket."""
     new = FirmLimits(command.qty, command.price_ticks, command.stop_price_ticks, command.order_id, command.stp)
-    if not limits_are_sane(new):
-        return Refusal(RejectReason.BAD_LIMITS)
+    if (wrong := limit_out_of_range(new)) is not None:
+        value, bound = wrong
+        return Refusal(RejectReason.BAD_LIMITS, min(value, MAX_INT64), bound)
     firm = state.firm(command.firm)
     firm.limits, firm.tokens, firm.last_ns = new, new.burst * TOKEN, state.now_ns
     return 0
@@ -91,8 +94,9 @@ def corporate_action(state: State, command: Command) -> Refusal | int:
     if command.instrument >= len(state.books):
         return _unknown_instrument(state, command)
     num, den, dividend = command.qty, command.price_ticks, command.stop_price_ticks
-    if not (1 <= num <= MAX_RATIO and 1 <= den <= MAX_RATIO and 0 <= dividend <= MAX_PRICE_TICKS):
-        return Refusal(RejectReason.BAD_QUANTITY)
+    wrong = first_out_of_range((num, 1, MAX_RATIO), (den, 1, MAX_RATIO), (dividend, 0, MAX_PRICE_TICKS))
+    if wrong is not None:
+        return Refusal(RejectReason.BAD_QUANTITY, *wrong)
     book = state.books[command.instrument]
     if book.state != SessionState.CLOSED:
         return Refusal(RejectReason.WRONG_STATE, book.state)

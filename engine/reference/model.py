@@ -362,16 +362,22 @@ def wrapped(number: int) -> int:
     return (number + (1 << 63)) % (1 << 64) - (1 << 63)
 
 
-def limits_are_sane(limits: FirmLimits) -> bool:
-    """Bounds of a firm's limits; a rate without a burst would refuse everything."""
-    return (
-        0 <= limits.max_order_qty <= MAX_ORDER_QTY
-        and 0 <= limits.position_limit <= MAX_POSITION_LIMIT
-        and 0 <= limits.rate_per_s <= MAX_RATE
-        and 0 <= limits.burst <= MAX_RATE
-        and (limits.burst >= 1 or not limits.rate_per_s)
-        and limits.stp in set(StpMode)
+def limit_out_of_range(limits: FirmLimits) -> tuple[int, int] | None:
+    """The first of a firm's limits that is out of range, and the bound it breaks. A rate without a burst would refuse everything."""
+    return first_out_of_range(
+        (limits.max_order_qty, 0, MAX_ORDER_QTY),
+        (limits.position_limit, 0, MAX_POSITION_LIMIT),
+        (limits.rate_per_s, 0, MAX_RATE),
+        (limits.burst, 1 if limits.rate_per_s else 0, MAX_RATE),
     )
+
+
+def first_out_of_range(*bounds: tuple[int, int, int]) -> tuple[int, int] | None:
+    """Of (value, least, most) the first value that is not between its two, and the one it breaks."""
+    for value, least, most in bounds:
+        if not least <= value <= most:
+            return value, least if value < least else most
+    return None
 
 
 def check_config(config: EngineConfig) -> None:
@@ -389,7 +395,7 @@ def check_config(config: EngineConfig) -> None:
     )
     for name, value, low, high in ranges:
         _check_range(name, value, low, high)
-    if not limits_are_sane(limits):
+    if limit_out_of_range(limits) is not None or limits.stp not in set(StpMode):
         raise ValueError(f"default_limits make no sense: {limits}")
 
 

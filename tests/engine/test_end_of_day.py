@@ -100,9 +100,16 @@ def test_a_corporate_action_is_refused_when_it_makes_no_sense_or_the_instrument_
     assert desk.told() == ["REJECTED REJECTED WRONG_STATE value 2"]
     desk.corporate_action(2, 1, instrument=2)
     assert desk.told() == ["REJECTED REJECTED UNKNOWN_INSTRUMENT instrument 2 value 2 limit 2"]
-    for num, den, dividend in ((0, 1, 0), (1, 0, 0), (1_001, 1, 0), (1, 1_001, 0), (1, 1, -1), (1, 1, 10**9 + 1)):
+    for num, den, dividend, numbers in (
+        (0, 1, 0, "limit 1"),
+        (1, 0, 0, "limit 1"),
+        (1_001, 1, 0, "value 1001 limit 1000"),
+        (1, 1_001, 0, "value 1001 limit 1000"),
+        (1, 1, -1, "value -1"),
+        (1, 1, 10**9 + 1, "value 1000000001 limit 1000000000"),
+    ):
         desk.corporate_action(num, den, dividend)
-        assert desk.told() == ["REJECTED REJECTED BAD_QUANTITY"]
+        assert desk.told() == [f"REJECTED REJECTED BAD_QUANTITY {numbers}"]
 
 
 def test_the_end_of_the_day_settles_every_position_that_traded_and_starts_at_zero(desk):

@@ -132,25 +132,25 @@ def test_default_limits_hold_until_a_firm_gets_its_own(make_desk):
 
 
 @pytest.mark.parametrize(
-    "limits",
+    ("limits", "numbers"),
     [
-        {"order_qty": -1},
-        {"order_qty": 10**9 + 1},
-        {"position": -1},
-        {"position": 10**15 + 1},
-        {"rate": 1},
-        {"rate": 10**7 + 1, "burst": 1},
-        {"rate": -1, "burst": 1},
-        {"burst": 10**7 + 1},
-        {"burst": 2**64 - 1},
+        ({"order_qty": -1}, "value -1"),
+        ({"order_qty": 10**9 + 1}, f"value {10**9 + 1} limit {10**9}"),
+        ({"position": -1}, "value -1"),
+        ({"position": 10**15 + 1}, f"value {10**15 + 1} limit {10**15}"),
+        ({"rate": 1}, "limit 1"),  # the burst
+        ({"rate": 10**7 + 1, "burst": 1}, f"value {10**7 + 1} limit {10**7}"),
+        ({"rate": -1, "burst": 1}, "value -1"),
+        ({"burst": 10**7 + 1}, f"value {10**7 + 1} limit {10**7}"),
+        ({"burst": 2**64 - 1}, f"value {2**63 - 1} limit {10**7}"),
     ],
     ids=str,
 )
-def test_limits_out_of_range_change_nothing(desk, limits):
+def test_limits_out_of_range_change_nothing_and_the_refusal_names_the_number_and_its_bound(desk, limits, numbers):
     desk.limits(1, order_qty=5)
     assert desk.told() == ["CONTROL firm 1"]
     desk.limits(1, **limits)
-    assert desk.told() == ["REJECTED REJECTED BAD_LIMITS firm 1"]
+    assert desk.told() == [f"REJECTED REJECTED BAD_LIMITS firm 1 {numbers}"]
     assert refusal(desk.buy(6, 100)) == ("ORDER_SIZE", 6, 5)
 
 

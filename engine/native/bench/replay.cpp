@@ -50,7 +50,9 @@ double recover_rate(const EngineConfig& config, const std::string& dir, const Fl
   Journal journal(OrderPath::log_config(config, dir, AckPolicy::memory));
   std::uint64_t records = 0;
   const double took = seconds([&] {
-    records = journal.recover({}, [&](const LogRecord& record) { hash_trades(engine.apply(record.command), hash); }).records;
+    exchange::CommandBatch batch(engine);
+    records = journal.recover({}, [&](const LogRecord& record) { hash_trades(batch.add(record.command), hash); }).records;
+    hash_trades(batch.flush(), hash);
   });
   need(records == flow.preload.size() + flow.ops.size() && hash == flow.hash, "the replay did not do the flow's work");
   return static_cast<double>(records) / took;
@@ -122,9 +124,11 @@ Json restart(const Options& options) {
       load = seconds([&] { loaded = exchange::load_newest_snapshot(folder.path(), config, engine, warnings); });
       need(loaded && warnings.empty(), "the snapshot was not loaded");
       Journal journal(OrderPath::log_config(config, folder.path(), AckPolicy::memory));
+      exchange::CommandBatch batch(engine);
       report = journal.recover({loaded->seq_num, loaded->record_crc}, [&](const LogRecord& record) {
-        static_cast<void>(engine.apply(record.command));
+        static_cast<void>(batch.add(record.command));
       });
+      static_cast<void>(batch.flush());
       live = engine.live_orders();
       need(journal.accepts(), "the journal is not ready");
     }));

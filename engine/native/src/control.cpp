@@ -4,6 +4,20 @@
 
 namespace exchange {
 
+namespace {
+
+// A number of an operator's command and what it must lie between.
+struct Bound {
+  std::int64_t value;
+  std::int64_t least;
+  std::int64_t most;
+  [[nodiscard]] bool holds() const noexcept { return value >= least && value <= most; }
+  // Of a bound that does not hold: the end it is beyond.
+  [[nodiscard]] std::int64_t broken() const noexcept { return value < least ? least : most; }
+};
+
+}  // namespace
+
 std::vector<OrderSlot> State::slots_of(const Instrument& in) const {
   std::vector<OrderSlot> found;
   each_slot(in, [&found](OrderSlot slot) { found.push_back(slot); });
@@ -54,13 +68,14 @@ void State::mass_cancel(const Command& command) {
 void State::limits(const Command& command) {
   constexpr Qty kMaxPosition = 1'000'000'000'000'000;
   constexpr std::int64_t kMaxRate = 10'000'000;
-  const auto burst = static_cast<std::int64_t>(std::min<OrderId>(command.order_id, std::uint64_t{kMaxRate} + 1));
-  const bool sound = command.qty >= 0 && command.qty <= kMaxOrderQty && command.price_ticks >= 0 && command.price_ticks <= kMaxPosition &&
-                     command.stop_price_ticks >= 0 && command.stop_price_ticks <= kMaxRate && burst <= kMaxRate &&
-                     (command.stop_price_ticks == 0 || burst >= 1);
-  if (!sound) {
-    refuse(command, RejectReason::bad_limits);
-    return;
+  const auto burst = static_cast<std::int64_t>(std::min<OrderId>(command.order_id, std::numeric_limits<std::int64_t>::max()));
+  const std::int64_t least_burst = command.stop_price_ticks == 0 ? 0 : 1;
+  for (const Bound& one : {Bound{command.qty, 0, kMaxOrderQty}, Bound{command.price_ticks, 0, kMaxPosition},
+                           Bound{command.stop_price_ticks, 0, kMaxRate}, Bound{burst, least_burst, kMaxRate}}) {
+    if (!one.holds()) {
+      refuse(command, RejectReason::bad_limits, one.value, one.broken());
+      return;
+    }
   }
   FirmRow& row = firm_row(command.firm);
   row.max_order_qty = command.qty;
@@ -121,10 +136,15 @@ void State::corporate_action(const Command& command) {
     return;
   }
   Instrument& in = instruments[command.instrument];
-  const bool sound = command.qty >= 1 && command.qty <= kMaxRatio && command.price_ticks >= 1 && command.price_ticks <= kMaxRatio &&
-                     command.stop_price_ticks >= 0 && command.stop_price_ticks <= kMaxPriceTicks;
-  if (in.state != SessionState::closed || !sound) {
-    refuse(command, sound ? RejectReason::wrong_state : RejectReason::bad_quantity, sound ? static_cast<std::int64_t>(in.state) : 0);
+  for (const Bound& one : {Bound{command.qty, 1, kMaxRatio}, Bound{command.price_ticks, 1, kMaxRatio},
+                           Bound{command.stop_price_ticks, 0, kMaxPriceTicks}}) {
+    if (!one.holds()) {
+      refuse(command, RejectReason::bad_quantity, one.value, one.broken());
+      return;
+    }
+  }
+  if (in.state != SessionState::closed) {
+    refuse(command, RejectReason::wrong_state, static_cast<std::int64_t>(in.state));
     return;
   }
   const Split split{command.qty, command.price_ticks, command.stop_price_ticks};

@@ -69,7 +69,9 @@ CoreRecovery Partition::recover() {
     }
   }
   recovery.snapshot_seq_num = from.seq_num;
-  recovery.log = log_->recover(from, [this](const LogRecord& record) { (void)engine_.apply(record.command); });
+  CommandBatch batch(engine_);
+  recovery.log = log_->recover(from, [&batch](const LogRecord& record) { (void)batch.add(record.command); });
+  (void)batch.flush();
   last_ts_ns_ = engine_.now_ns();
   show_batch();
   return recovery;
