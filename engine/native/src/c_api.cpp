@@ -22,7 +22,11 @@ struct exch_engine {
 
 namespace {
 
-exchange::EngineConfig config_of(const exch_config& from) {
+exchange::EngineConfig config_of(const exch_config* given) {
+  if (given == nullptr || (given->instruments == nullptr && given->instrument_count != 0)) {
+    throw std::invalid_argument(given == nullptr ? "config is null" : "instruments is null");
+  }
+  const exch_config& from = *given;
   exchange::EngineConfig config;
   for (std::size_t i = 0; i < from.instrument_count; ++i) {
     const exch_instrument& one = from.instruments[i];
@@ -67,7 +71,7 @@ exch_engine* made_or_null(char* error, std::size_t size, const Make& make) noexc
 extern "C" {
 
 exch_engine* exch_create(const exch_config* config, char* error, size_t error_size) {
-  return made_or_null(error, error_size, [&] { return std::make_unique<exch_engine>(config_of(*config)); });
+  return made_or_null(error, error_size, [&] { return std::make_unique<exch_engine>(config_of(config)); });
 }
 
 void exch_destroy(exch_engine* engine) { delete engine; }
@@ -139,7 +143,7 @@ int exch_save(const exch_engine* engine, int (*put)(void* context, const void* d
 exch_engine* exch_load(const exch_config* config, size_t (*get)(void* context, void* data, size_t size), void* context, char* error,
                        size_t error_size) {
   return made_or_null(error, error_size, [&] {
-    auto made = std::make_unique<exch_engine>(config_of(*config));
+    auto made = std::make_unique<exch_engine>(config_of(config));
     made->engine.load([&](std::span<std::uint8_t> piece) { return get(context, piece.data(), piece.size()); });
     return made;
   });

@@ -162,6 +162,8 @@ TEST("the C interface gives the reports of the C++ one, and its saved state load
   c_config.max_live_orders = config.max_live_orders;
   c_config.limit_state_ns = config.limit_state_ns;
   c_config.halt_ns = config.halt_ns;
+  char error[32];  // NOLINT(modernize-avoid-c-arrays)
+  CHECK(exch_create(nullptr, error, sizeof error) == nullptr && std::string_view(error) == "config is null");
   exch_engine* const c_engine = exch_create(&c_config, nullptr, 0);
   CHECK(c_engine != nullptr);
   for (const Command& command : commands) {
