@@ -3,7 +3,7 @@
 A refusal carries two numbers, what was asked (`value`) and what bounds it (`limit`); the sentence names both in the units
 of the person who reads it: prices and money as decimals, states by their names. REST and `exchange control` share this table.
 
-Five reasons are never refusals: they say why an accepted order was cancelled or made smaller, and stand in NOTES.
+Six reasons are never refusals: they say why an accepted order was cancelled or made smaller, and stand in NOTES.
 """
 
 from __future__ import annotations
@@ -125,6 +125,7 @@ NOTES: dict[RejectReason, str] = {
     RejectReason.PRICE_BAND: "the rest would have traded outside the price band",
     RejectReason.FILL_LIMIT: "it met as many resting orders as one order may",
     RejectReason.CORPORATE_ACTION: "a corporate action left nothing of it that can be traded",
+    RejectReason.COLLAR: "the rest would have traded further from the midpoint than a market order may",
     RejectReason.STOP_OVER_CAP: "when it was triggered it was worth more than a market order may be",
 }
 """Why an accepted order was cancelled, or made smaller, though nobody asked for it."""

@@ -157,6 +157,7 @@ class RejectReason(IntEnum):
     FILL_LIMIT = 23
     CORPORATE_ACTION = 24
     STOP_OVER_CAP = 25
+    COLLAR = 26
 
 
 @dataclass(frozen=True, slots=True)

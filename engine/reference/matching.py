@@ -194,6 +194,8 @@ def _leftover(state: State, book: Book, order: Order, stop: Stop) -> None:
     bands = book.bands()
     if stop in reasons:
         state.order_report(order, ExecType.CANCELLED, reasons[stop])
+    elif order.acts_as_market and book.best_price(opposite(order.side)) is not None:
+        state.order_report(order, ExecType.CANCELLED, RejectReason.COLLAR)
     elif order.acts_as_market or order.tif in AT_ONCE:
         state.order_report(order, ExecType.CANCELLED)
     elif bands and (order.price_ticks > bands[1] if order.side == Side.BUY else order.price_ticks < bands[0]):

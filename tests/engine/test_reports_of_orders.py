@@ -246,7 +246,7 @@ def test_a_market_order_stops_at_the_collar_around_the_midpoint(make_desk):
     for price in (101, 105, 106):
         desk.sell(2, price)
     desk.buy(6, firm=2)
-    assert desk.told()[-1] == "CANCELLED #5 CANCELLED firm 2 buy market day 6@0 cum 4 notional 412"
+    assert desk.told()[-1] == "CANCELLED #5 CANCELLED COLLAR firm 2 buy market day 6@0 cum 4 notional 412"
     assert desk.asks() == [(106, 2)]
 
 
@@ -257,7 +257,7 @@ def test_the_collar_of_a_sell_is_rounded_towards_the_midpoint_too(make_desk):
     for price in (100, 96, 95):
         desk.buy(2, price)
     desk.sell(6, firm=2)
-    assert desk.told()[-1] == "CANCELLED #5 CANCELLED firm 2 sell market day 6@0 cum 4 notional 392"
+    assert desk.told()[-1] == "CANCELLED #5 CANCELLED COLLAR firm 2 sell market day 6@0 cum 4 notional 392"
 
 
 def test_the_collar_of_a_sell_is_never_below_one_tick(make_desk):

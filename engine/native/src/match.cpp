@@ -250,6 +250,8 @@ void State::leave_over(Instrument& in, OrderSlot slot, WalkEnd how) {
   } else if (waits) {
     rests = may_rest(in, taker);
     reason = rests ? RejectReason::none : RejectReason::price_band;
+  } else if (taker.price == 0 && ladder(in, opposite(taker.side)).best() != kNoKey) {
+    reason = RejectReason::collar;
   }
   if (rests) {
     rest(in, slot);

@@ -87,6 +87,7 @@ enum class RejectReason : std::uint8_t {
   fill_limit = 23,
   corporate_action = 24,
   stop_over_cap = 25,
+  collar = 26,
 };
 
 // With both at their bounds price times quantity is 10^18 and fits 63 bits.
