@@ -24,7 +24,8 @@ orders, and where the next price lies outside the instrument's band. Two orders 
 has a mode for it: the incoming order ends (CANCEL_NEWEST), the resting one is cancelled and the walk goes on (CANCEL_OLDEST), or both
 lose the smaller of their quantities (DECREMENT). FOK first makes the same walk without changing anything, and is cancelled unless
 that fills it without any quantity being decremented. What is left of another order rests at the tail of its price when it is a LIMIT or
-STOP_LIMIT of DAY or GTC, was not stopped by one of these rules, and its own price lies inside the band; else it is CANCELLED.
+STOP_LIMIT of DAY or GTC, was not stopped by one of these rules, and its own price lies inside the band; else it is CANCELLED, with the
+reason COLLAR when it has no price of its own and the other side still holds orders that only the collar keeps from it.
 
 **Stops** wait outside the book, oldest first inside a price. Whenever a trade, a new stop or the return to CONTINUOUS may have reached
 one, the loop takes the buy stop with the lowest price at or below the highest trade of this step, else the sell stop with the highest

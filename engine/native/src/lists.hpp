@@ -1,4 +1,4 @@
-// Orders into and out of books and stop lists. On most orders' way, so it is inlined there.
+// Orders into and out of books. On most orders' way, so it is inlined there; what becomes of stops is in match.cpp.
 #pragma once
 
 #include "state.hpp"

@@ -1,6 +1,7 @@
-// Everything an Engine knows, and the rules as its methods, one file per chapter: orders.cpp (entry, amend, cancel),
-// match.cpp (continuous trading, stops), auction.cpp, session.cpp (states, timers), control.cpp (operators, end of
-// day), views.cpp (depth, hash), save.cpp. engine/reference/ tells the same rules in plain words.
+// Everything an Engine knows, and the rules as its methods, one file per chapter: orders.cpp (entry, amend, cancel) with
+// checks.hpp and lists.hpp, match.cpp (continuous trading, stops), auction.cpp, session.cpp (states, timers), control.cpp
+// (operators, end of day), views.cpp (depth, hash), save.cpp, fetch.cpp (batches, looked at ahead). engine/reference/
+// tells the same rules in plain words.
 #pragma once
 
 #include <algorithm>
@@ -253,9 +254,10 @@ struct State {
   [[nodiscard]] std::uint32_t make_cell(FirmId firm, InstrumentId instrument);
   // lists.hpp. Out of book or stop list, with its open quantity; the order keeps its slot.
   void take_out(const Order& order) noexcept;
+  void rest(Instrument& in, OrderSlot slot);
+  // The same of stops that wait (match.cpp).
   void take_out_stop(Instrument& in, const Order& order) noexcept;
   void enter_stop(OrderSlot slot);
-  void rest(Instrument& in, OrderSlot slot);
   // The newest order, if it is the one in `slot`, lives from now on.
   void keep(OrderSlot slot) noexcept {
     if (slot == slab.spare()) {

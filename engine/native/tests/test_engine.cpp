@@ -146,6 +146,31 @@ TEST("batches make the reports of single commands, whatever was looked at before
   }
 }
 
+TEST("commands collected into batches are all applied, once and in order, wherever a batch ends") {
+  for (const std::size_t count : {0U, 1U, 3U, 4U, 5U, 8U, 9U}) {
+    const auto commands = support::flow(7, count);
+    Engine single(support::flow_config());
+    Engine batched(support::flow_config());
+    CommandBatch batch(batched, 4);
+    std::vector<Report> made;
+    for (const Command& command : commands) {
+      const std::span<const Report> reports = batch.add(command);
+      made.insert(made.end(), reports.begin(), reports.end());
+    }
+    CHECK(batched.last_seq_num() == count / 4 * 4);
+    const std::span<const Report> rest = batch.flush();
+    made.insert(made.end(), rest.begin(), rest.end());
+    std::size_t at = 0;
+    for (const Command& command : commands) {
+      for (const Report& report : single.apply(command)) {
+        CHECK(at < made.size() && same_report(report, made[at]));
+        ++at;
+      }
+    }
+    CHECK(at == made.size() && batched.state_hash() == single.state_hash() && batch.flush().empty());
+  }
+}
+
 TEST("the C interface gives the reports of the C++ one, and its saved state loads") {
   const auto commands = support::flow(21, 600);
   Engine engine(support::flow_config());

@@ -99,15 +99,11 @@ class CommandBatch {
   explicit CommandBatch(Engine& engine, std::size_t size = 512) : engine_(engine), size_(size) { commands_.reserve(size); }
   // The reports of a whole batch, or none yet; valid until the engine applies something else.
   std::span<const Report> add(const Command& command) {
-    if (commands_.size() == size_) {
-      commands_.clear();
-    }
     commands_.push_back(command);
-    return commands_.size() == size_ ? engine_.apply_batch(commands_) : std::span<const Report>{};
+    return commands_.size() == size_ ? flush() : std::span<const Report>{};
   }
   std::span<const Report> flush() {
-    const bool applied = commands_.size() == size_;
-    const std::span<const Report> reports = applied ? std::span<const Report>{} : engine_.apply_batch(commands_);
+    const std::span<const Report> reports = engine_.apply_batch(commands_);
     commands_.clear();
     return reports;
   }

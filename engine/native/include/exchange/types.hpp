@@ -139,8 +139,9 @@ struct Command {
   ClOrdId cl_ord_id;
 };
 
-// True when every field that the kind uses holds a named value. What is not well formed is never logged.
+// The part of well_formed() that few commands come to: of the kinds but new_order and cancel.
 [[nodiscard]] bool well_formed_control(const Command& command) noexcept;
+// True when every field that the kind uses holds a named value. What is not well formed is never logged.
 [[nodiscard]] inline bool well_formed(const Command& c) noexcept {
   if (c.firm > kMaxFirmId || c.ts_ns < 0 || c.ts_ns > kMaxTsNs) {
     return false;
