@@ -197,6 +197,9 @@ std::uint64_t Log::State::open_for_append(const LogScan& scan) {
       throw system_error_of(current->path, "the last block cannot be read", error);
     }
   }
+  if (config.ack_policy == AckPolicy::memory) {
+    settle_segment(config.dir, *current);
+  }
   open.push_back(std::move(current));
   return last;
 }

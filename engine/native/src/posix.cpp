@@ -77,6 +77,15 @@ Transfer zero_at(int fd, std::uint64_t size, std::uint64_t offset) noexcept {
   return done;
 }
 
+int reserve_blocks(int fd, std::uint64_t size) noexcept {
+  while (::fallocate(fd, 0, 0, static_cast<off_t>(size)) != 0) {
+    if (errno != EINTR) {
+      return errno == ENOSYS ? EOPNOTSUPP : errno;
+    }
+  }
+  return 0;
+}
+
 int sync_data(int fd) noexcept {
   while (file_ops().sync(fd) != 0) {
     if (errno != EINTR) {

@@ -63,8 +63,15 @@ int write_zeros(int fd, std::uint64_t size, const std::atomic<bool>& stop) noexc
   return 0;
 }
 
+// Under `memory` the blocks are only reserved, where the file system can: pages that wait to be written out are then
+// those of the log alone, and a full disk is met here all the same. What was never written reads as zeros.
+int make_room(int fd, std::uint64_t size, SegmentUse use, const std::atomic<bool>& stop) noexcept {
+  const int error = use == SegmentUse::memory ? reserve_blocks(fd, size) : EOPNOTSUPP;
+  return error == EOPNOTSUPP ? write_zeros(fd, size, stop) : error;
+}
+
 int write_new_segment(int fd, const SegmentHeader& header, SegmentUse use, const std::atomic<bool>& stop) noexcept {
-  if (const int error = write_zeros(fd, header.file_size(), stop); error != 0) {
+  if (const int error = make_room(fd, header.file_size(), use, stop); error != 0) {
     return error;
   }
   const HeaderBlock block = encode_header(header);
@@ -94,14 +101,7 @@ int prepare(Segment& segment, SegmentUse use) noexcept {
   if (use == SegmentUse::device) {
     segment.direct.reset(::open(segment.path.c_str(), O_WRONLY | O_DIRECT | O_DSYNC | O_CLOEXEC));
   }
-  if (use != SegmentUse::memory) {
-    return 0;
-  }
-  const int error = segment.map.map(segment.fd.get(), segment.header.file_size());
-  if (error == 0) {
-    segment.map.make_writable(0, segment.header.file_size());
-  }
-  return error;
+  return use == SegmentUse::memory ? segment.map.map(segment.fd.get(), segment.header.file_size()) : 0;
 }
 
 std::optional<std::uint64_t> index_of(const std::string& name) noexcept {
@@ -202,7 +202,7 @@ int create_segment(const std::string& dir, const SegmentHeader& header, SegmentU
 void settle_segment(const std::string& dir, const Segment& segment) noexcept {
   (void)::fsync(segment.fd.get());
   (void)sync_directory(dir);
-  segment.map.make_writable(0, segment.header.file_size());  // what was written out faults again
+  segment.map.make_writable(0, segment.header.file_size());
 }
 
 std::optional<LogProblem> open_segment(const std::string& dir, std::uint64_t index, SegmentUse use, Segment& segment) {

@@ -33,7 +33,7 @@ struct SegmentHeader {
   }
 };
 
-// How a segment is opened: read only; mapped, with its page faults taken; with a second descriptor for O_DIRECT|O_DSYNC.
+// How a segment is opened: read only; mapped; with a second descriptor for O_DIRECT|O_DSYNC.
 enum class SegmentUse : std::uint8_t { read, memory, device };
 
 struct Segment {
@@ -47,13 +47,15 @@ struct Segment {
 
 [[nodiscard]] std::string segment_path(const std::string& dir, std::uint64_t index);
 
-// Makes a segment full of zeros under a temporary name and renames it when it is whole, so that a crash in between
-// leaves no half segment. 0, or errno with nothing left behind (ECANCELED: `stop` was set). Under `memory` nobody
-// waits for the device here: settle_segment() comes when there is time for it. Otherwise it is on the device.
+// Makes a segment that reads as zeros under a temporary name and renames it when it is whole, so that a crash in
+// between leaves no half segment. 0, or errno with nothing left behind (ECANCELED: `stop` was set). Under `memory`
+// nobody waits for the device here: settle_segment() comes when there is time for it. Otherwise it is on the device.
 [[nodiscard]] int create_segment(const std::string& dir, const SegmentHeader& header, SegmentUse use, const std::atomic<bool>& stop,
                                  Segment& made) noexcept;
 
-// Puts a segment made under `memory` on the device, best effort: that policy promises nothing of the device.
+// Puts the header of a segment opened for `memory` on the device, best effort: that policy promises nothing of the
+// device. Then takes the page faults of all its records, in this order: a page that is written out while a process may
+// write to it interrupts the processor of that process (measured: 7 us a page, the whole tail of the order path).
 void settle_segment(const std::string& dir, const Segment& segment) noexcept;
 
 // Opens a segment and checks its header against itself and its file. The problem, or nothing.

@@ -2,14 +2,14 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 namespace exchange {
 
 namespace {
 
 constexpr std::chrono::seconds kLookAgain{1};  // after a failed attempt, and to keep the pages ahead writable
-// More than is written in a second at the rates where the system finds time to write pages back and protect them.
-constexpr std::uint64_t kWarmBytes = std::uint64_t{4} << 20U;
+constexpr std::uint64_t kLeastWarm = std::uint64_t{64} << 10U;
 
 }  // namespace
 
@@ -18,6 +18,7 @@ void SegmentMaker::start(const SegmentHeader& next, std::uint64_t last_existing,
   next_ = next;
   last_existing_ = last_existing;
   written_ = &written;
+  warmed_from_ = written.load(std::memory_order_relaxed) + 1;
   in_use_.push_back(&current);
   thread_ = start_quiet_thread([this] { run(); });
 }
@@ -127,16 +128,18 @@ void SegmentMaker::free_retired() noexcept {
 }
 
 // The system writes dirty pages out now and then and takes the first write after that as a fault, which may wait for
-// the file system. This thread takes it instead.
+// the file system. This thread takes it instead, for twice what was written since it last looked: a page made writable
+// is dirty, so that each one more than needed is written out in vain.
 void SegmentMaker::warm() noexcept {
   if (use_ != SegmentUse::memory) {
     return;
   }
   const SeqNum next = written_->load(std::memory_order_acquire) + 1;
+  const std::uint64_t ahead = std::max(kLeastWarm, 2 * (next - std::exchange(warmed_from_, next)) * kRecordSize);
   for (const Segment* const segment : in_use_) {
     const SegmentHeader& header = segment->header;
     if (next >= header.first_seq_num && next < header.end_seq_num()) {
-      segment->map.make_writable(header.offset_of(next) / kBlock * kBlock, kWarmBytes);
+      segment->map.make_writable(header.offset_of(next) / kBlock * kBlock, ahead);
     }
   }
 }

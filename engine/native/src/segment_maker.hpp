@@ -50,6 +50,7 @@ class SegmentMaker {
   const std::atomic<SeqNum>* written_ = nullptr;
   SegmentHeader next_;
   std::uint64_t last_existing_ = 0;
+  SeqNum warmed_from_ = 0;  // the thread's own: what was next when it last looked
   std::vector<const Segment*> in_use_;  // the thread's own: handed out and not retired
 
   std::atomic<Segment*> ready_{nullptr};

@@ -1,7 +1,11 @@
 // Recovery: what comes back, what is cut, what is refused.
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <atomic>
 #include <stdexcept>
 
+#include "segment.hpp"
 #include "test_log_files.hpp"
 
 namespace {
@@ -20,6 +24,20 @@ TEST("batches that straddle segments come back whole and in order, under both po
       CHECK(records[i].seq_num == i + 1 && records[i].command.price_ticks == static_cast<Price>(i + 1));
       CHECK(policy == AckPolicy::device || records[i].batch_first_seq == i + 1);
     }
+  }
+}
+
+// Or a full disk would be met by a store into the mapped file, which ends the process.
+TEST("a new segment owns all its blocks before it is used, under both policies") {
+  for (const SegmentUse use : {SegmentUse::memory, SegmentUse::device}) {
+    const support::TempDir dir;
+    const std::atomic<bool> never{false};
+    const SegmentHeader header{1, 1, 5'000, 1, 1};
+    Segment made;
+    CHECK(create_segment(dir.path(), header, use, never, made) == 0);
+    struct stat file {};
+    CHECK(::fstat(made.fd.get(), &file) == 0);
+    CHECK(static_cast<std::uint64_t>(file.st_size) == header.file_size() && file.st_blocks * 512 >= file.st_size);
   }
 }
 

@@ -73,6 +73,9 @@ inline constexpr std::size_t kBlock = 4096;
 
 // Writes `size` zero bytes, from aligned memory.
 [[nodiscard]] Transfer zero_at(int fd, std::uint64_t size, std::uint64_t offset) noexcept;
+// Reserves the blocks of the file's first `size` bytes, which read as zeros until they are written. 0, or errno with
+// nothing promised: EOPNOTSUPP where the file system cannot.
+[[nodiscard]] int reserve_blocks(int fd, std::uint64_t size) noexcept;
 // 0 or errno.
 [[nodiscard]] int sync_data(int fd) noexcept;
 [[nodiscard]] int sync_directory(const std::string& path) noexcept;
