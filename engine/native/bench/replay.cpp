@@ -2,6 +2,7 @@
 // The files were just written, so they are in the page cache: what is measured is our work, not the disk's.
 #include "exchange/replay.hpp"
 
+#include "exchange/apply_thread.hpp"
 #include "exchange/snapshot.hpp"
 #include "folder.hpp"
 #include "order_path.hpp"
@@ -50,9 +51,9 @@ double recover_rate(const EngineConfig& config, const std::string& dir, const Fl
   Journal journal(OrderPath::log_config(config, dir, AckPolicy::memory));
   std::uint64_t records = 0;
   const double took = seconds([&] {
-    exchange::CommandBatch batch(engine);
-    records = journal.recover({}, [&](const LogRecord& record) { hash_trades(batch.add(record.command), hash); }).records;
-    hash_trades(batch.flush(), hash);
+    exchange::ApplyThread applying(engine, [&hash](std::span<const Report> reports) { hash_trades(reports, hash); });
+    records = journal.recover({}, [&applying](const LogRecord& record) { applying.add(record.command); }).records;
+    applying.finish();
   });
   need(records == flow.preload.size() + flow.ops.size() && hash == flow.hash, "the replay did not do the flow's work");
   return static_cast<double>(records) / took;
@@ -124,11 +125,9 @@ Json restart(const Options& options) {
       load = seconds([&] { loaded = exchange::load_newest_snapshot(folder.path(), config, engine, warnings); });
       need(loaded && warnings.empty(), "the snapshot was not loaded");
       Journal journal(OrderPath::log_config(config, folder.path(), AckPolicy::memory));
-      exchange::CommandBatch batch(engine);
-      report = journal.recover({loaded->seq_num, loaded->record_crc}, [&](const LogRecord& record) {
-        static_cast<void>(batch.add(record.command));
-      });
-      static_cast<void>(batch.flush());
+      exchange::ApplyThread applying(engine);
+      report = journal.recover({loaded->seq_num, loaded->record_crc}, [&](const LogRecord& record) { applying.add(record.command); });
+      applying.finish();
       live = engine.live_orders();
       need(journal.accepts(), "the journal is not ready");
     }));

@@ -6,6 +6,7 @@
 #include <ctime>
 #include <stdexcept>
 
+#include "exchange/apply_thread.hpp"
 #include "exchange/codec.hpp"
 #include "exchange/snapshot.hpp"
 
@@ -69,9 +70,9 @@ CoreRecovery Partition::recover() {
     }
   }
   recovery.snapshot_seq_num = from.seq_num;
-  CommandBatch batch(engine_);
-  recovery.log = log_->recover(from, [&batch](const LogRecord& record) { (void)batch.add(record.command); });
-  (void)batch.flush();
+  ApplyThread applying(engine_);
+  recovery.log = log_->recover(from, [&applying](const LogRecord& record) { applying.add(record.command); });
+  applying.finish();
   last_ts_ns_ = engine_.now_ns();
   show_batch();
   return recovery;

@@ -22,7 +22,7 @@ bool ReplayFeed::read(FeedBatch& batch) {
 }
 
 bool ReplayFeed::next(FeedBatch& batch) {
-  if (take_ready(batch)) {
+  if (ahead_.pop(batch)) {
     return true;
   }
   pause();
@@ -43,65 +43,34 @@ bool ReplayFeed::next(FeedBatch& batch) {
   return false;
 }
 
-bool ReplayFeed::take_ready(FeedBatch& batch) {
-  std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return ready_ != 0 || ended_ || !thread_.joinable(); });
-  if (ready_ == 0) {
-    return false;
-  }
-  std::swap(batch, slots_[first_]);
-  first_ = (first_ + 1) % kSlots;
-  --ready_;
-  changed_.notify_all();
-  return true;
-}
-
 void ReplayFeed::read_ahead() {
   if (thread_.joinable()) {
     return;
   }
-  stop_ = false;
-  ended_ = false;
+  ahead_.open();
   try {
     thread_ = std::thread([this] { read_until_told(); });
   } catch (const std::system_error&) {
-    return;  // no thread to be had: it goes on without
+    ahead_.close();  // no thread to be had: it goes on without
   }
 }
 
 void ReplayFeed::pause() noexcept {
-  if (!thread_.joinable()) {
-    return;
+  if (thread_.joinable()) {
+    ahead_.stop();
+    thread_.join();
   }
-  {
-    const std::lock_guard lock(mutex_);
-    stop_ = true;
-    changed_.notify_all();
-  }
-  thread_.join();
 }
 
 // Whatever ends it, an exception too, is met again by next(), which reads on without the thread.
 void ReplayFeed::read_until_told() noexcept {
-  FeedBatch batch;
-  bool found = true;
-  while (found) {
-    try {
-      found = read(batch);
-    } catch (...) {
-      found = false;
+  try {
+    FeedBatch batch;
+    while (read(batch) && ahead_.push(batch)) {
     }
-    std::unique_lock lock(mutex_);
-    if (found) {
-      changed_.wait(lock, [this] { return stop_ || ready_ < kSlots - 1; });
-      std::swap(slots_[(first_ + ready_) % kSlots], batch);
-      ++ready_;
-      found = !stop_;
-    } else {
-      ended_ = true;
-    }
-    changed_.notify_all();
+  } catch (...) {  // NOLINT(bugprone-empty-catch)
   }
+  ahead_.close();
 }
 
 }  // namespace exchange

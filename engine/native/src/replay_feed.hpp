@@ -2,9 +2,6 @@
 // before, once a run turns out to be a long one. Without the thread the same, one after the other.
 #pragma once
 
-#include <array>
-#include <condition_variable>
-#include <mutex>
 #include <span>
 #include <string>
 #include <thread>
@@ -12,6 +9,7 @@
 
 #include "exchange/log_tools.hpp"
 #include "exchange/replay.hpp"
+#include "hand_over.hpp"
 
 namespace exchange {
 
@@ -54,21 +52,14 @@ class ReplayFeed {
  private:
   [[nodiscard]] bool read(FeedBatch& batch);
   void read_until_told() noexcept;
-  [[nodiscard]] bool take_ready(FeedBatch& batch);
 
-  static constexpr std::size_t kSlots = 8;
+  static constexpr std::size_t kOnTheWay = 8;
 
   LogReader reader_;  // the thread's while it runs
   std::uint64_t config_digest_;
   std::vector<LogRecord> records_{kBatch};
   std::thread thread_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::array<FeedBatch, kSlots> slots_;
-  std::size_t first_ = 0;  // the oldest ready one
-  std::size_t ready_ = 0;
-  bool stop_ = false;   // told to the thread
-  bool ended_ = false;  // told by the thread: it found no further record
+  HandOver<FeedBatch, kOnTheWay> ahead_;
 };
 
 }  // namespace exchange

@@ -1,6 +1,7 @@
 // Sample flows and logs for the tests of snapshots and replay: every kind of command, a few firms, close prices.
 #pragma once
 
+#include <cstring>
 #include <limits>
 #include <string>
 #include <vector>
@@ -201,6 +202,11 @@ inline void write_flow_log(const std::string& dir, const std::vector<exchange::C
   for (const exchange::Command& command : commands) {
     CHECK(log.append({&command, 1}) == exchange::AppendResult::written);
   }
+}
+
+inline bool same_report(const exchange::Report& a, const exchange::Report& b) {
+  const bool same_ids = std::memcmp(&a, &b, sizeof(exchange::ExecId) * 5) == 0;
+  return same_ids && a.leaves_qty == b.leaves_qty && a.value == b.value && a.exec_type == b.exec_type;
 }
 
 }  // namespace support

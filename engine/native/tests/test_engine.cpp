@@ -26,8 +26,6 @@ void load(Engine& engine, std::span<const std::uint8_t> bytes, std::size_t piece
   });
 }
 
-bool same_report(const Report& a, const Report& b) { return std::memcmp(&a, &b, sizeof(ExecId) * 5) == 0 && a.leaves_qty == b.leaves_qty && a.value == b.value && a.exec_type == b.exec_type; }
-
 exch_command c_command(const Command& from) {
   exch_command made{};
   made.kind = static_cast<std::uint8_t>(from.kind);
@@ -65,7 +63,7 @@ TEST("a state saved after any command and loaded goes on like the one that never
       const auto got = second.apply(commands[i]);
       CHECK(got.size() == wanted.size());
       for (std::size_t j = 0; j < got.size(); ++j) {
-        CHECK(same_report(got[j], wanted[j]));
+        CHECK(support::same_report(got[j], wanted[j]));
       }
     }
     CHECK(second.state_hash() == first.state_hash());
@@ -118,7 +116,7 @@ TEST("batches make the reports of single commands, whatever was looked at before
       const std::span<const Report> reports = batched.apply_batch(commands);
       for (const Command& command : commands) {
         for (const Report& report : single.apply(command)) {
-          CHECK(at < reports.size() && same_report(report, reports[at]));
+          CHECK(at < reports.size() && support::same_report(report, reports[at]));
           ++at;
         }
       }
@@ -143,31 +141,6 @@ TEST("batches make the reports of single commands, whatever was looked at before
       }
       apply_both();
     }
-  }
-}
-
-TEST("commands collected into batches are all applied, once and in order, wherever a batch ends") {
-  for (const std::size_t count : {0U, 1U, 3U, 4U, 5U, 8U, 9U}) {
-    const auto commands = support::flow(7, count);
-    Engine single(support::flow_config());
-    Engine batched(support::flow_config());
-    CommandBatch batch(batched, 4);
-    std::vector<Report> made;
-    for (const Command& command : commands) {
-      const std::span<const Report> reports = batch.add(command);
-      made.insert(made.end(), reports.begin(), reports.end());
-    }
-    CHECK(batched.last_seq_num() == count / 4 * 4);
-    const std::span<const Report> rest = batch.flush();
-    made.insert(made.end(), rest.begin(), rest.end());
-    std::size_t at = 0;
-    for (const Command& command : commands) {
-      for (const Report& report : single.apply(command)) {
-        CHECK(at < made.size() && same_report(report, made[at]));
-        ++at;
-      }
-    }
-    CHECK(at == made.size() && batched.state_hash() == single.state_hash() && batch.flush().empty());
   }
 }
 

@@ -92,26 +92,4 @@ class Engine {
   std::unique_ptr<State> state_;
 };
 
-// Collects commands that come one by one, for apply_batch() to look ahead among them. Nothing is applied before the batch
-// is full or flush() is called.
-class CommandBatch {
- public:
-  explicit CommandBatch(Engine& engine, std::size_t size = 512) : engine_(engine), size_(size) { commands_.reserve(size); }
-  // The reports of a whole batch, or none yet; valid until the engine applies something else.
-  std::span<const Report> add(const Command& command) {
-    commands_.push_back(command);
-    return commands_.size() == size_ ? flush() : std::span<const Report>{};
-  }
-  std::span<const Report> flush() {
-    const std::span<const Report> reports = engine_.apply_batch(commands_);
-    commands_.clear();
-    return reports;
-  }
-
- private:
-  Engine& engine_;
-  std::size_t size_;
-  std::vector<Command> commands_;
-};
-
 }  // namespace exchange
