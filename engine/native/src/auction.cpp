@@ -124,7 +124,7 @@ void State::uncross(Instrument& in, const Indicative& at) {
       if (order.leaves > 0) {
         continue;
       }
-      unlink(*levels[i], order, slab);
+      unlink(*levels[i], slots[i], slab);
       if (levels[i]->head == kNoSlot) {
         ladder(in, order.side).erase(level_key(order.side, order.price), far(in, order.side));
       }

@@ -44,8 +44,10 @@ inline bool State::within_rate(FirmRow& row, TimeNs now) noexcept {
 
 inline bool State::is_fat_finger(const Instrument& in, const Order& order) noexcept {
   const std::int64_t anchor = in.last_px != 0 ? in.last_px : in.reference;
-  const std::int64_t dear = order.side == Side::buy ? order.price : anchor;
-  const std::int64_t cheap = order.side == Side::buy ? anchor : order.price;
+  // The dearer of the two for a buy is its own price, for a sell the anchor; computed, see opposite().
+  const std::int64_t swapped = (order.price ^ anchor) & (static_cast<std::int64_t>(order.side) - static_cast<std::int64_t>(Side::sell));
+  const std::int64_t dear = anchor ^ swapped;
+  const std::int64_t cheap = order.price ^ swapped;
   return anchor != 0 && dear * 100 > cheap * std::int64_t{in.fat_finger_pct};
 }
 

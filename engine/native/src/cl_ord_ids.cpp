@@ -33,7 +33,7 @@ constexpr std::size_t place_of(std::uint32_t tag, std::size_t size) noexcept { r
 
 }  // namespace
 
-ClOrdIds::ClOrdIds() : table_{Pages(kFirstCells * sizeof(Cell)), kFirstCells} { emptied_.reserve(kMostTables); }
+ClOrdIds::ClOrdIds() : table_(kFirstCells) { emptied_.reserve(kMostTables); }
 
 OrderId ClOrdIds::find(FirmId firm, const ClOrdId& cl_ord_id) const noexcept {
   const std::string_view text = cl_ord_id.view();
@@ -59,9 +59,6 @@ OrderId ClOrdIds::find_in(const Table& table, std::uint64_t hash, FirmId firm, s
 std::uint32_t ClOrdIds::insert(FirmId firm, const ClOrdId& cl_ord_id, OrderId order_id) {
   const std::string_view text = cl_ord_id.view();
   const std::uint32_t words = words_of(text.size());
-  if (((end_ + words - 1) >> kChunkBits) != end_ >> kChunkBits) {
-    end_ = next_chunk(end_);
-  }
   const std::uint32_t at = end_;
   end_ += words;
   ++count_;
@@ -87,10 +84,6 @@ ClOrdIds::Entry ClOrdIds::entry(std::uint32_t at) const noexcept {
 
 void ClOrdIds::each(const std::function<void(const Entry&)>& visit) const {
   for (std::uint32_t at = 1; at < end_;) {
-    if (words_[at] == 0) {
-      at = next_chunk(at);
-      continue;
-    }
     const Entry one = entry(at);
     visit(one);
     at += words_of(one.text.size());
@@ -106,7 +99,7 @@ void ClOrdIds::prefetch(FirmId firm, const ClOrdId& cl_ord_id) const noexcept {
 }
 
 void ClOrdIds::grow() {
-  old_ = std::exchange(table_, Table{Pages(table_.size * 2 * sizeof(Cell)), table_.size * 2});
+  old_ = std::exchange(table_, Table(table_.size * 2));
   moved_ = 0;
 }
 

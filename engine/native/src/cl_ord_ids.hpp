@@ -41,6 +41,8 @@ class ClOrdIds {
   };
   // A power of two of cells, at most half full.
   struct Table {
+    Table() = default;
+    explicit Table(std::size_t cells) : pages(cells * sizeof(Cell)), size(cells) { pages.advise_huge(Pages::kSmall); }
     Pages pages;
     std::size_t size = 0;
     [[nodiscard]] Cell* cells() const noexcept { return static_cast<Cell*>(pages.get()); }
@@ -52,16 +54,14 @@ class ClOrdIds {
   void move_some() noexcept;
 
   // Entries one behind the other, each as long as its text wants: the order's id, then two bytes of firm, one of length
-  // and the text. None lies over the end of a chunk; order id 0 means that the next one begins the next chunk.
-  static constexpr unsigned kChunkBits = 26;
+  // and the text.
   static constexpr std::size_t kTextAt = 11;
-  static constexpr std::uint32_t kLastPlace = std::numeric_limits<std::uint32_t>::max() - (1U << kChunkBits);
   [[nodiscard]] static constexpr std::uint32_t words_of(std::size_t length) noexcept {
     return static_cast<std::uint32_t>((kTextAt + length + 7) / 8);
   }
-  [[nodiscard]] static constexpr std::uint32_t next_chunk(std::uint32_t at) noexcept { return ((at >> kChunkBits) + 1) << kChunkBits; }
+  static constexpr std::uint32_t kLastPlace = std::numeric_limits<std::uint32_t>::max() - (kTextAt + kMaxClOrdIdLength + 7) / 8;
 
-  ChunkedArray<std::uint64_t, kChunkBits> words_;
+  GrowingArray<std::uint64_t, 26> words_;
   std::uint32_t end_ = 1;  // where the next entry stands
   std::uint32_t count_ = 0;
   Table table_;

@@ -29,7 +29,7 @@ std::int64_t State::cancel_where(Instrument& in, const std::function<bool(const 
   for (const OrderSlot slot : slots_of(in)) {
     const Order& order = slab[slot];
     if (which(order)) {
-      take_out(order);
+      take_out(slot);
       report_end(order, type, reason);
       end(slot);
       ++count;
@@ -150,7 +150,7 @@ void State::corporate_action(const Command& command) {
   const Split split{command.qty, command.price_ticks, command.stop_price_ticks};
   const std::vector<OrderSlot> slots = slots_of(in);
   for (const OrderSlot slot : slots) {
-    take_out(slab[slot]);
+    take_out(slot);
   }
   // Only `net` is a holding; the trades of the day stay as they were made.
   for (const FirmId firm : known_firms) {

@@ -127,9 +127,7 @@ State::State(const EngineConfig& from)
     instruments[i].has_bands = config.instruments[i].luld_bps != 0;
     set_reference(instruments[i], static_cast<std::int32_t>(config.instruments[i].reference_ticks));
   }
-  whereabouts.reach(1);
-  cells.reach(1);
-  cell_numbers.reach(64);
+  row_size = static_cast<std::uint32_t>(instruments.size() - 1) / kPageCells + 1;
 }
 
 Engine::Engine(const EngineConfig& config) : state_(std::make_unique<State>(config)) {}

@@ -21,11 +21,13 @@ constexpr Level kNoLevel{};
 struct Trail {
   std::uint64_t count;           // of the order it names, or 0
   const Instrument* in;          // that it names
-  const std::uint32_t* cell;     // its firm's position there: the entry that says where
+  std::size_t cell_place;        // its firm's position there: where its number stands
   const Order* order;            // that it names, or the one in slot 0
   const Level* level;            // where it would rest
   const Level* best;             // that it would meet, or null
   const Order* maker;            // the first one there
+  OrderSlot slot;                // the order's
+  OrderSlot head;                // the maker's
 };
 
 class Lookahead {
@@ -41,9 +43,10 @@ class Lookahead {
     }
   }
   [[gnu::always_inline]] void order(const Command& /*c*/, Trail& trail) const noexcept {
-    const std::uint64_t count = trail.count & -std::uint64_t{trail.count >= state_.first_kept};
-    trail.order = &state_.slab[state_.whereabouts[count].slot()];
+    trail.slot = state_.whereabouts[trail.count].slot();
+    trail.order = &state_.slab[trail.slot];
     __builtin_prefetch(trail.order, 1);
+    __builtin_prefetch(&state_.slab.links(trail.slot), 1);
   }
 
   // Four looks for when everything is.
@@ -53,14 +56,12 @@ class Lookahead {
     const FirmId firm = c.firm <= kMaxFirmId ? c.firm : 0;
     trail.in = &state_.instruments[instrument];
     fetch_both_lines(*trail.in);
-    const std::uint32_t row = state_.firms[firm].cell_pages;
-    const std::uint32_t page = row == 0 ? 0 : state_.cell_pages[row - 1][instrument / 64];
-    trail.cell = &state_.cell_numbers[page == 0 ? 0 : std::size_t{page} * 64 + instrument % 64];
-    __builtin_prefetch(trail.cell);
+    trail.cell_place = state_.cell_place(firm, instrument);
+    __builtin_prefetch(&state_.cell_numbers[trail.cell_place]);
   }
   [[gnu::always_inline]] void places(const Command& c, Trail& trail) const noexcept {
     order(c, trail);
-    __builtin_prefetch(&state_.cells[*trail.cell], 1);
+    __builtin_prefetch(&state_.cells[state_.cell_numbers[trail.cell_place]], 1);
     const Side side = c.side == Side::sell ? Side::sell : Side::buy;
     const Ladder& own = State::ladder(*trail.in, side);
     const Ladder& others = State::ladder(*trail.in, opposite(side));
@@ -79,15 +80,18 @@ class Lookahead {
   }
   [[gnu::always_inline]] void around(const Command& /*c*/, Trail& trail) const noexcept {
     const Order& order = *trail.order;
-    __builtin_prefetch(&state_.slab[trail.level->tail], 1);
-    __builtin_prefetch(&state_.slab[order.prev], 1);
-    __builtin_prefetch(&state_.slab[order.next], 1);
+    const Links& links = state_.slab.links(trail.slot);
+    __builtin_prefetch(&state_.slab.links(trail.level->tail), 1);
+    __builtin_prefetch(&state_.slab.links(links.prev), 1);
+    __builtin_prefetch(&state_.slab.links(links.next), 1);
     __builtin_prefetch(&state_.cells[order.cell], 1);
     fetch_both_lines(state_.instruments[order.instrument]);
     if (trail.best != nullptr) {
       const OrderSlot head = trail.best->head;
-      trail.maker = &state_.slab[head <= state_.slab.capacity() ? head : kNoSlot];
+      trail.head = head <= state_.slab.capacity() ? head : kNoSlot;
+      trail.maker = &state_.slab[trail.head];
       __builtin_prefetch(trail.maker, 1);
+      __builtin_prefetch(&state_.slab.links(trail.head), 1);
     }
   }
   [[gnu::always_inline]] void level(const Command& /*c*/, Trail& trail) const noexcept {
@@ -96,19 +100,18 @@ class Lookahead {
     ladder.prefetch(order.price == 0 ? ladder.best() : level_key(order.side, order.price));
     if (trail.best != nullptr) {
       __builtin_prefetch(&state_.cells[trail.maker->cell], 1);
-      __builtin_prefetch(&state_.slab[trail.maker->next], 1);
+      __builtin_prefetch(&state_.slab[state_.slab.links(trail.head).next], 1);
     }
   }
 
  private:
-  // The count of an order that is not forgotten, or 0.
+  // The count of an accepted order, or 0.
   [[nodiscard]] std::uint64_t count_of(OrderId id) const noexcept {
     std::uint64_t count = id;
     if (state_.config.partitions != 1) {
       count = (id - 1) % state_.config.partitions == state_.config.partition ? (id - 1) / state_.config.partitions + 1 : 0;
     }
-    const bool kept = count - state_.first_kept < state_.accepted_count + 1 - state_.first_kept;
-    return count & -std::uint64_t{kept};
+    return count <= state_.accepted_count ? count : 0;
   }
   [[gnu::always_inline]] static void fetch_both_lines(const Instrument& in) noexcept {
     __builtin_prefetch(&in);
@@ -120,30 +123,53 @@ class Lookahead {
 
 // Applies commands, each of them `Apart` commands after the last of its looks, which are as far apart.
 template <std::size_t Apart, auto... Looks>
-void apply_after_looks(State& state, std::span<const Command> commands) {
-  constexpr std::size_t kTurn = Apart * sizeof...(Looks);
-  constexpr std::size_t kTrails = 64;
+class Pipeline {
+ public:
+  Pipeline(State& state, std::span<const Command> commands) noexcept : state_(state), ahead_(state), commands_(commands) {}
+
+  void run() {
+    const std::size_t count = commands_.size();
+    for (std::size_t i = 0; i < std::min(kTurn, count); ++i) {
+      turn<true>(i);
+    }
+    for (std::size_t i = kTurn; i < count; ++i) {
+      turn<false>(i);
+    }
+    for (std::size_t i = std::max(kTurn, count); i < count + kTurn; ++i) {
+      turn<true>(i);
+    }
+  }
+
+ private:
+  static constexpr std::size_t kTurn = Apart * sizeof...(Looks);
+  static constexpr std::size_t kTrails = 64;
   static_assert(kTurn < kTrails);
-  std::array<Trail, kTrails> trails{};
-  const Lookahead ahead(state);
-  const std::size_t count = commands.size();
-  for (std::size_t i = 0; i < count + kTurn; ++i) {
-    const Command& coming = commands[std::min(i + Apart, count - 1)];
+
+  // The first look at command i, the second at the one `Apart` before it, and so on; the one after all looks is applied.
+  // At the ends of a batch some of these are not there.
+  template <bool AtAnEnd>
+  [[gnu::always_inline]] void turn(std::size_t i) {
+    const Command& coming = commands_[std::min(i + Apart, commands_.size() - 1)];
     __builtin_prefetch(&coming);
     __builtin_prefetch(reinterpret_cast<const char*>(&coming) + 64);
     std::size_t at = i;
     const auto look = [&]<auto Look>() {
-      if (at < count) {
-        (ahead.*Look)(commands[at], trails[at % kTrails]);
+      if (!AtAnEnd || at < commands_.size()) {
+        (ahead_.*Look)(commands_[at], trails_[at % kTrails]);
       }
       at -= Apart;  // wraps around before its time
     };
     (look.template operator()<Looks>(), ...);
-    if (at < count) {
-      state.apply(commands[at]);
+    if (!AtAnEnd || at < commands_.size()) {
+      state_.apply(commands_[at]);
     }
   }
-}
+
+  State& state_;
+  const Lookahead ahead_;
+  const std::span<const Command> commands_;
+  std::array<Trail, kTrails> trails_;
+};
 
 }  // namespace
 
@@ -157,9 +183,9 @@ void State::apply_batch(std::span<const Command> commands) {
       apply(command);
     }
   } else if (slab.live() < kManyOrders) {
-    apply_after_looks<8, &Lookahead::whereabouts, &Lookahead::order>(*this, commands);
+    Pipeline<8, &Lookahead::whereabouts, &Lookahead::order>(*this, commands).run();
   } else {
-    apply_after_looks<8, &Lookahead::tables, &Lookahead::places, &Lookahead::around, &Lookahead::level>(*this, commands);
+    Pipeline<8, &Lookahead::tables, &Lookahead::places, &Lookahead::around, &Lookahead::level>(*this, commands).run();
   }
 }
 

@@ -20,7 +20,7 @@ LevelKey Ladder::window_from(LevelKey key) const noexcept {
   if (summary_ == 0) {
     return kNoKey;
   }
-  const std::uint32_t mask = (1U << shift_) - 1;
+  const std::uint32_t mask = size_ - 1;
   const auto left = static_cast<std::uint32_t>(offset(base_, mask) - key);  // places from `key` to the window's end
   const std::uint32_t from = index(key);
   if (words_ == nullptr) {
@@ -57,7 +57,7 @@ LevelKey Ladder::window_last() const noexcept {
 
 LevelKey Ladder::next(LevelKey key, const FarLevels& far) const noexcept {
   LevelKey near = kNoKey;
-  if (levels_ != nullptr && key + 1 < offset(base_, size())) {
+  if (levels_ != nullptr && key + 1 < offset(base_, size_)) {
     near = window_from(std::max(key + 1, base_));
   }
   if (far.empty()) {
@@ -92,22 +92,22 @@ Level& Ladder::make_outside(LevelKey key, FarLevels& far, LadderMemory& memory) 
     resize(kFirstShift, key - (1 << (kFirstShift - 1)), memory);
     pull_in(far);
   } else if (summary_ == 0) {
-    base_ = key - static_cast<LevelKey>(size() / 2);
+    base_ = key - static_cast<LevelKey>(size_ / 2);
     pull_in(far);
   } else {
     const LevelKey first = std::min(key, window_from(base_));
     const LevelKey last = key < base_ ? window_last() : key;
     const auto span = static_cast<std::uint32_t>(last - first) + 1;
     if (span <= (1U << kLastShift)) {
-      unsigned shift = shift_;
-      while (shift < kLastShift && (1U << shift) < span + span / 4) {
-        ++shift;
+      unsigned wanted = shift();
+      while (wanted < kLastShift && (1U << wanted) < span + span / 4) {
+        ++wanted;
       }
-      const LevelKey base = first - static_cast<LevelKey>(((1U << shift) - span) / 2);
-      shift == shift_ ? slide(base, far) : resize(shift, base, memory);
+      const LevelKey base = first - static_cast<LevelKey>(((1U << wanted) - span) / 2);
+      wanted == shift() ? slide(base, far) : resize(wanted, base, memory);
       pull_in(far);
     } else if (key < base_) {
-      slide(key - static_cast<LevelKey>(size() / 4), far);
+      slide(key - static_cast<LevelKey>(size_ / 4), far);
       pull_in(far);
     }
   }
@@ -120,13 +120,13 @@ Level& Ladder::make_outside(LevelKey key, FarLevels& far, LadderMemory& memory) 
 }
 
 // Moves every level into a window of another size that holds them all.
-void Ladder::resize(unsigned shift, LevelKey base, LadderMemory& memory) {
+void Ladder::resize(unsigned to_shift, LevelKey base, LadderMemory& memory) {
   Ladder grown;
-  grown.levels_ = static_cast<Level*>(memory.windows.take(levels_block(shift)));
-  if (shift > kFirstShift) {
-    grown.words_ = static_cast<std::uint64_t*>(memory.windows.take(words_block(shift)));
+  grown.levels_ = static_cast<Level*>(memory.windows.take(levels_block(to_shift)));
+  if (to_shift > kFirstShift) {
+    grown.words_ = static_cast<std::uint64_t*>(memory.windows.take(words_block(to_shift)));
   }
-  grown.shift_ = shift;
+  grown.size_ = 1U << to_shift;
   grown.base_ = base;
   grown.best_ = best_;
   if (levels_ != nullptr) {
@@ -138,9 +138,9 @@ void Ladder::resize(unsigned shift, LevelKey base, LadderMemory& memory) {
       unmark(index(key));
       key = after;
     }
-    memory.windows.give_back(levels_, levels_block(shift_));
+    memory.windows.give_back(levels_, levels_block(shift()));
     if (words_ != nullptr) {
-      memory.windows.give_back(words_, words_block(shift_));
+      memory.windows.give_back(words_, words_block(shift()));
     }
   }
   *this = grown;
@@ -148,7 +148,7 @@ void Ladder::resize(unsigned shift, LevelKey base, LadderMemory& memory) {
 
 // Levels that the window leaves behind become far ones.
 void Ladder::slide(LevelKey base, FarLevels& far) {
-  const std::uint32_t size_now = size();
+  const std::uint32_t size_now = size_;
   for (LevelKey key = window_from(base_); key != kNoKey;) {
     const LevelKey after = in_window(key + 1) ? window_from(key + 1) : kNoKey;
     if (key < base || key >= offset(base, size_now)) {
@@ -166,7 +166,7 @@ void Ladder::pull_in(FarLevels& far) noexcept {
     return;
   }
   auto from = far.lower_bound(base_);
-  const auto to = far.lower_bound(offset(base_, size()));
+  const auto to = far.lower_bound(offset(base_, size_));
   while (from != to) {
     levels_[index(from->first)] = from->second;
     mark(index(from->first));
@@ -178,7 +178,7 @@ void Ladder::refill(FarLevels& far) noexcept {
   if (levels_ == nullptr) {
     return;
   }
-  base_ = far.begin()->first - static_cast<LevelKey>(size() / 4);
+  base_ = far.begin()->first - static_cast<LevelKey>(size_ / 4);
   pull_in(far);
 }
 

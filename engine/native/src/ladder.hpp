@@ -23,8 +23,12 @@ using OrderSlot = std::uint32_t;
 inline constexpr OrderSlot kNoSlot = 0;
 inline constexpr LevelKey kNoKey = std::numeric_limits<LevelKey>::max();
 
-[[nodiscard]] constexpr LevelKey level_key(Side side, std::int32_t price) noexcept { return side == Side::sell ? price : -price; }
-[[nodiscard]] constexpr std::int32_t level_price(Side side, LevelKey key) noexcept { return side == Side::sell ? key : -key; }
+// Without a branch, see opposite(): all bits set for a buy, so that it negates.
+[[nodiscard]] constexpr LevelKey level_key(Side side, std::int32_t price) noexcept {
+  const auto negates = static_cast<std::int32_t>(side) - static_cast<std::int32_t>(Side::sell);
+  return (price ^ negates) - negates;
+}
+[[nodiscard]] constexpr std::int32_t level_price(Side side, LevelKey key) noexcept { return level_key(side, key); }
 
 // The orders of one price, oldest first, and the sum of their leaves_qty.
 struct Level {
@@ -83,11 +87,11 @@ class Ladder {
   static constexpr unsigned kFirstShift = 6;  // 64 levels
   static constexpr unsigned kLastShift = 12;  // 4096 levels
 
-  [[nodiscard]] std::uint32_t size() const noexcept { return levels_ == nullptr ? 0 : 1U << shift_; }
+  [[nodiscard]] unsigned shift() const noexcept { return static_cast<unsigned>(std::countr_zero(size_)); }
   [[nodiscard]] bool in_window(LevelKey key) const noexcept {
-    return levels_ != nullptr && static_cast<std::uint32_t>(key) - static_cast<std::uint32_t>(base_) < (1U << shift_);
+    return static_cast<std::uint32_t>(key) - static_cast<std::uint32_t>(base_) < size_;
   }
-  [[nodiscard]] std::uint32_t index(LevelKey key) const noexcept { return static_cast<std::uint32_t>(key) & ((1U << shift_) - 1); }
+  [[nodiscard]] std::uint32_t index(LevelKey key) const noexcept { return static_cast<std::uint32_t>(key) & (size_ - 1); }
   void mark(std::uint32_t at) noexcept {
     if (words_ == nullptr) {
       summary_ |= std::uint64_t{1} << at;
@@ -110,17 +114,17 @@ class Ladder {
   [[nodiscard]] LevelKey window_last() const noexcept;
   [[nodiscard]] static Level& far_level(LevelKey key, FarLevels& far) noexcept;
   Level& make_outside(LevelKey key, FarLevels& far, LadderMemory& memory);
-  void resize(unsigned shift, LevelKey base, LadderMemory& memory);
+  void resize(unsigned to_shift, LevelKey base, LadderMemory& memory);
   void slide(LevelKey base, FarLevels& far);
   void pull_in(FarLevels& far) noexcept;
   void refill(FarLevels& far) noexcept;
 
-  Level* levels_ = nullptr;         // 2^shift_ of them
+  Level* levels_ = nullptr;         // `size_` of them
   std::uint64_t* words_ = nullptr;  // their bitmap; null while one word does, which is `summary_` then
   std::uint64_t summary_ = 0;       // bit w: word w of the bitmap is not zero
   LevelKey base_ = 0;
   LevelKey best_ = kNoKey;
-  std::uint32_t shift_ = 0;
+  std::uint32_t size_ = 0;  // a power of two, or 0 as long as there is no window
 };
 
 }  // namespace exchange

@@ -13,18 +13,19 @@ inline void State::rest(Instrument& in, OrderSlot slot) {
   open_of(cells[order.cell], order.side) += order.leaves;
 }
 
-inline void State::take_out(const Order& order) noexcept {
+inline void State::take_out(OrderSlot slot) noexcept {
+  const Order& order = slab[slot];
   Instrument& in = instruments[order.instrument];
   open_of(cells[order.cell], order.side) -= order.leaves;
   if (order.untriggered) [[unlikely]] {
-    take_out_stop(in, order);
+    take_out_stop(in, slot);
     return;
   }
   const LevelKey key = level_key(order.side, order.price);
   Ladder& side = ladder(in, order.side);
   Level& level = side.at(key, far(in, order.side));
   level.qty -= order.leaves;
-  unlink(level, order, slab);
+  unlink(level, slot, slab);
   if (level.head == kNoSlot) {
     side.erase(key, far(in, order.side));
   }

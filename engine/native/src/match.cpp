@@ -113,7 +113,7 @@ WalkEnd State::walk(Instrument& in, Order& taker, LevelKey worst, bool fixed_ban
           const OrderSlot gone = level.head;
           level.qty -= maker.leaves;
           open_of(cells[maker.cell], maker.side) -= maker.leaves;
-          unlink(level, maker, slab);
+          unlink(level, gone, slab);
           report_end(maker, ExecType::cancelled, RejectReason::self_trade);
           end(gone);
         } else if (decrement(taker, maker, level)) {
@@ -175,7 +175,7 @@ void State::trade(Instrument& in, Order& taker, Order& maker, Level& level) {
   }
   if (maker.leaves == 0) {
     const OrderSlot gone = level.head;
-    unlink(level, maker, slab);
+    unlink(level, gone, slab);
     end(gone);
   }
 }
@@ -189,7 +189,7 @@ bool State::decrement(Order& taker, Order& maker, Level& level) {
   const bool maker_ends = maker.leaves == 0;
   if (maker_ends) {
     const OrderSlot gone = level.head;
-    unlink(level, maker, slab);
+    unlink(level, gone, slab);
     report_end(maker, ExecType::cancelled, RejectReason::self_trade);
     end(gone);
   } else {
@@ -213,7 +213,7 @@ WalkEnd State::dry_walk(const Instrument& in, const Order& taker, LevelKey worst
   std::size_t steps = 0;
   for (LevelKey key = makers.best(); key <= worst; key = makers.next(key, outside)) {
     const std::int32_t price = level_price(side, key);
-    for (OrderSlot slot = makers.at(key, outside).head; slot != kNoSlot; slot = slab[slot].next) {
+    for (OrderSlot slot = makers.at(key, outside).head; slot != kNoSlot; slot = slab.links(slot).next) {
       if (steps == kMaxFillsPerCommand) {
         return WalkEnd::capped;
       }
@@ -273,11 +273,12 @@ void State::enter_stop(OrderSlot slot) {
   open_of(cells[order.cell], order.side) += order.leaves;
 }
 
-void State::take_out_stop(Instrument& in, const Order& order) noexcept {
+void State::take_out_stop(Instrument& in, OrderSlot slot) noexcept {
+  const Order& order = slab[slot];
   FarLevels& listed = stops(in, order.side);
   const auto level = listed.find(order.side == Side::buy ? order.stop : -order.stop);
   level->second.qty -= order.leaves;
-  unlink(level->second, order, slab);
+  unlink(level->second, slot, slab);
   if (level->second.head == kNoSlot) {
     listed.erase(level);
     in.has_stops = !stops(in, Side::buy).empty() || !stops(in, Side::sell).empty();
@@ -310,7 +311,7 @@ void State::trigger_stops(Instrument& in, TimeNs time) {
       return;
     }
     Order& taker = slab[slot];
-    take_out(taker);
+    take_out(slot);
     taker.untriggered = false;
     report_live(taker, ExecType::triggered);
     LevelKey worst = level_key(opposite(taker.side), taker.price);

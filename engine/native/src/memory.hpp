@@ -23,10 +23,6 @@ class Pages {
       at_ = nullptr;
       throw std::bad_alloc();
     }
-    // Advice: where there are no huge pages, small ones do. What stays small shall not cost a huge page.
-    if (bytes > kSmall) {
-      (void)::madvise(static_cast<std::uint8_t*>(at_) + kSmall, bytes - kSmall, MADV_HUGEPAGE);
-    }
   }
   Pages(Pages&& other) noexcept : at_(std::exchange(other.at_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
   Pages& operator=(Pages&& other) noexcept {
@@ -42,10 +38,26 @@ class Pages {
     }
   }
   [[nodiscard]] void* get() const noexcept { return at_; }
+  [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+  // What stays small shall not cost a huge page: advice for what lies behind this.
+  static constexpr std::size_t kSmall = std::size_t{1} << 21U;
+  // Where there are no huge pages, small ones do. From zero on the advice parts nothing that grow() must move as one.
+  void advise_huge(std::size_t from) const noexcept {
+    if (bytes_ > from) {
+      (void)::madvise(static_cast<std::uint8_t*>(at_) + from, bytes_ - from, MADV_HUGEPAGE);
+    }
+  }
+  // The pages that were touched move as they are, by their table; nothing is copied.
+  void grow(std::size_t bytes) {
+    void* const moved = ::mremap(at_, bytes_, bytes, MREMAP_MAYMOVE);
+    if (moved == MAP_FAILED) {
+      throw std::bad_alloc();
+    }
+    at_ = moved;
+    bytes_ = bytes;
+  }
 
  private:
-  static constexpr std::size_t kSmall = std::size_t{1} << 21U;
-
   void* at_ = nullptr;
   std::size_t bytes_ = 0;
 };
@@ -55,7 +67,9 @@ template <typename T>
 class FlatArray {
  public:
   static_assert(std::is_trivially_copyable_v<T> && std::is_trivially_destructible_v<T>);
-  explicit FlatArray(std::size_t capacity) : pages_(capacity * sizeof(T)), data_(static_cast<T*>(pages_.get())) {}
+  explicit FlatArray(std::size_t capacity) : pages_(capacity * sizeof(T)), data_(static_cast<T*>(pages_.get())) {
+    pages_.advise_huge(Pages::kSmall);
+  }
   [[nodiscard]] T& operator[](std::size_t i) noexcept { return data_[i]; }
   [[nodiscard]] const T& operator[](std::size_t i) const noexcept { return data_[i]; }
 
@@ -64,43 +78,55 @@ class FlatArray {
   T* data_;
 };
 
-// Ts without an end, in chunks that never move. Reserving the next chunk is one system call in 2^Bits insertions.
+// Ts without an end, all bits zero at first, in one piece of address space: 2^Bits of them, doubled when that is too
+// little. It may move then, so keep numbers and no references.
 template <typename T, unsigned Bits>
-class ChunkedArray {
+class GrowingArray {
  public:
   static_assert(std::is_trivially_copyable_v<T> && std::is_trivially_destructible_v<T>);
-  [[nodiscard]] T& operator[](std::size_t i) noexcept { return chunk(i)[i & kMask]; }
-  [[nodiscard]] const T& operator[](std::size_t i) const noexcept { return chunk(i)[i & kMask]; }
-  // Makes `from`..count-1 usable; what lies before stays as it is, or is never asked for.
-  void reach(std::size_t count, std::size_t from = 0) {
-    while (chunks_.size() << Bits < count) {
-      const bool wanted = (chunks_.size() + 1) << Bits > from;
-      chunks_.push_back(wanted ? Pages(sizeof(T) << Bits) : Pages());
+  [[nodiscard]] T& operator[](std::size_t i) noexcept { return data_[i]; }
+  [[nodiscard]] const T& operator[](std::size_t i) const noexcept { return data_[i]; }
+  // Makes the first `count` usable. Throws std::bad_alloc.
+  void reach(std::size_t count) {
+    while (count > usable_) [[unlikely]] {
+      step();
     }
   }
-  // Gives back the memory of the whole pages in from..end-1 that hold only zeros; they stay usable. And that of whole
-  // chunks before `from`, which are not.
+  // Gives back the memory of the whole pages in from..end-1 that hold only zeros, and that of all before `from`, which
+  // are zero from then on. They stay usable.
   void trim(std::size_t from, std::size_t end) noexcept {
-    for (std::size_t chunk = 0; chunk < from >> Bits; ++chunk) {
-      chunks_[chunk] = Pages();
+    const std::size_t first = from / kPerPage * kPerPage;
+    if (first > trimmed_) {
+      give_back(trimmed_, first - trimmed_);
+      trimmed_ = first;
     }
-    constexpr std::size_t kPage = 4096;
-    static_assert(kPage % sizeof(T) == 0);
-    constexpr std::size_t kPerPage = kPage / sizeof(T);
-    for (std::size_t first = from / kPerPage * kPerPage; first + kPerPage <= end; first += kPerPage) {
-      auto* const page = reinterpret_cast<const std::uint64_t*>(&(*this)[first]);
-      if (std::all_of(page, page + kPage / sizeof(std::uint64_t), [](std::uint64_t word) { return word == 0; })) {
-        (void)::madvise(&(*this)[first], kPage, MADV_DONTNEED);
+    for (std::size_t page = first; page + kPerPage <= end; page += kPerPage) {
+      const auto* const words = reinterpret_cast<const std::uint64_t*>(&data_[page]);
+      if (std::all_of(words, words + kPage / sizeof(std::uint64_t), [](std::uint64_t word) { return word == 0; })) {
+        give_back(page, kPerPage);
       }
     }
   }
-  void clear() noexcept { chunks_.clear(); }
 
  private:
-  static constexpr std::size_t kMask = (std::size_t{1} << Bits) - 1;
-  [[nodiscard]] T* chunk(std::size_t i) const noexcept { return static_cast<T*>(chunks_[i >> Bits].get()); }
+  static constexpr std::size_t kPage = 4096;
+  static_assert(kPage % sizeof(T) == 0);
+  static constexpr std::size_t kPerPage = kPage / sizeof(T);
 
-  std::vector<Pages> chunks_;
+  void give_back(std::size_t from, std::size_t count) noexcept { (void)::madvise(&data_[from], count * sizeof(T), MADV_DONTNEED); }
+  void step() {
+    if (usable_ * sizeof(T) == pages_.bytes()) {
+      pages_.grow(2 * pages_.bytes());
+      data_ = static_cast<T*>(pages_.get());
+    }
+    pages_.advise_huge(0);
+    usable_ = pages_.bytes() / sizeof(T);
+  }
+
+  Pages pages_{sizeof(T) << Bits};
+  T* data_ = static_cast<T*>(pages_.get());
+  std::size_t usable_ = std::min(pages_.bytes(), Pages::kSmall) / sizeof(T);
+  std::size_t trimmed_ = 0;
 };
 
 // Blocks of a few sizes (powers of two), given back to lists of their own.
@@ -117,7 +143,7 @@ class BlockArena {
     }
     const std::size_t size = std::size_t{1} << shift;
     if (left_ < size) {
-      chunks_.emplace_back(kChunk);
+      chunks_.emplace_back(kChunk).advise_huge(Pages::kSmall);
       at_ = static_cast<std::uint8_t*>(chunks_.back().get());
       left_ = kChunk;
     }

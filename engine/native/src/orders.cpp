@@ -138,24 +138,18 @@ void State::know_firm(FirmId firm) {
   fill_bucket(row);
 }
 
-std::uint32_t State::find_cell(FirmId firm, InstrumentId instrument) const noexcept {
-  const std::uint32_t row = firms[firm].cell_pages;
-  const std::uint32_t page = row == 0 ? 0 : cell_pages[row - 1][instrument / 64];
-  return page == 0 ? 0 : cell_numbers[std::size_t{page} * 64 + instrument % 64];
-}
-
 std::uint32_t State::make_cell(FirmId firm, InstrumentId instrument) {
   FirmRow& row = firms[firm];
-  if (row.cell_pages == 0) {
-    cell_pages.emplace_back(instruments.size() / 64 + 1);
-    row.cell_pages = static_cast<std::uint32_t>(cell_pages.size());
+  if (row.cell_row == 0) {
+    row.cell_row = ++row_count;
+    cell_pages.reach((std::size_t{row_count} + 1) * row_size);
   }
-  std::uint32_t& page = cell_pages[row.cell_pages - 1][instrument / 64];
+  std::uint32_t& page = cell_pages[page_place(firm, instrument)];
   if (page == 0) {
-    page = ++pages;
-    cell_numbers.reach((std::size_t{page} + 1) * 64);
+    page = ++page_count;
+    cell_numbers.reach((std::size_t{page} + 1) * kPageCells);
   }
-  std::uint32_t& number = cell_numbers[std::size_t{page} * 64 + instrument % 64];
+  std::uint32_t& number = cell_numbers[cell_place(firm, instrument)];
   if (number == 0) {
     number = ++cell_count;
     cells.reach(std::size_t{number} + 1);
@@ -199,8 +193,6 @@ void State::new_order(const Command& command) {
   Order& order = slab[slot];
   order = {
       .id = 0,
-      .next = kNoSlot,
-      .prev = kNoSlot,
       .price = has_price(command.ord_type) ? static_cast<std::int32_t>(command.price_ticks) : 0,
       .leaves = static_cast<std::int32_t>(command.qty),
       .stop = is_stop(command.ord_type) ? static_cast<std::int32_t>(command.stop_price_ticks) : 0,
@@ -262,7 +254,7 @@ inline OrderSlot State::find_live(const Command& command) {
     refuse(command, RejectReason::unknown_order, static_cast<std::int64_t>(command.order_id));
     return kNoSlot;
   }
-  const Whereabouts where = count < first_kept ? Whereabouts{} : whereabouts[count];
+  const Whereabouts where = whereabouts[count];
   const OrderSlot slot = where.slot();
   if (slot != kNoSlot && slab[slot].firm == command.firm) {
     return slot;
@@ -302,7 +294,7 @@ void State::cancel(const Command& command) {
     return;
   }
   const Order& order = slab[slot];
-  take_out(order);
+  take_out(slot);
   report_end(order, ExecType::cancelled, RejectReason::none);
   end(slot);
 }
@@ -369,7 +361,7 @@ void State::amend_anew(const Command& command, OrderSlot slot, const Order& want
     refuse(command, refusal.reason, refusal.value, refusal.limit);
     return;
   }
-  take_out(slab[slot]);
+  take_out(slot);
   slab[slot] = wanted;
   Instrument& in = instruments[wanted.instrument];
   report_live(wanted, ExecType::replaced);

@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::uint64_t kVersion = 3;
 // Of the orders since the oldest that rests: a bound on what a damaged count may make us reserve.
+constexpr std::uint64_t kMostOrders = std::uint64_t{1} << 44U;  // what the address space has numbers for
 constexpr std::uint64_t kMostKept = std::uint64_t{1} << 36U;
 constexpr std::size_t kPiece = std::size_t{1} << 16U;
 
@@ -264,7 +265,7 @@ void save_ids(Saver& to, const State& state) {
 void load_ids(Loader& from, State& state) {
   state.first_kept = from.between<std::uint64_t>(1, state.accepted_count + 1, "the first order kept");
   need(state.accepted_count + 1 - state.first_kept <= kMostKept, "too many orders at once");
-  state.whereabouts.reach(state.accepted_count + 2, state.first_kept);
+  state.whereabouts.reach(state.accepted_count + 2);
   std::uint64_t last = state.first_kept - 1;
   for (auto first = from.word<std::uint64_t>(); first != 0; first = from.word<std::uint64_t>()) {
     need(first > last && first <= state.accepted_count, "an owner's order");
@@ -322,7 +323,7 @@ void Engine::load(const std::function<std::size_t(std::span<std::uint8_t>)>& get
   need(from.word<std::uint64_t>() == kVersion, "it has another format");
   need(from.word<std::uint64_t>() == state.digest, "it was made under another configuration");
   state.seq_num = from.word<SeqNum>();
-  state.accepted_count = from.between<std::uint64_t>(0, state.seq_num, "more orders than commands");
+  state.accepted_count = from.between<std::uint64_t>(0, std::min(state.seq_num, kMostOrders), "the number of orders");
   state.trade_count = from.word<std::uint64_t>();
   state.exec_id = from.word<ExecId>();
   state.now = from.word<TimeNs>();

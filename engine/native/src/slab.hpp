@@ -9,12 +9,17 @@
 
 namespace exchange {
 
-// One live order: a cache line, linked to its neighbours in its level's queue. order_qty is cum + leaves. What a report
-// has side by side is apart here: two fields that were just written one by one are slow to read as one.
-struct Order {
-  OrderId id;
+// The neighbours of a live order in its level's queue. Apart from the orders, eight to a cache line: whoever leaves a
+// queue writes to both neighbours and reads nothing else of them.
+struct Links {
   OrderSlot next;
   OrderSlot prev;
+};
+
+// One live order: a cache line. order_qty is cum + leaves. What a report has side by side is apart here: two fields that
+// were just written one by one are slow to read as one.
+struct alignas(64) Order {
+  OrderId id;
   std::int32_t price;  // 0: a stop, which has none
   std::int32_t leaves;
   std::int32_t stop;  // 0: no stop
@@ -34,7 +39,7 @@ static_assert(sizeof(Order) == 64);
 // One slot is always set aside: a new order is made in it, and keeps it if it comes to rest.
 class Slab {
  public:
-  explicit Slab(std::uint32_t capacity) : orders_(std::size_t{capacity} + 2), capacity_(capacity) {
+  explicit Slab(std::uint32_t capacity) : orders_(std::size_t{capacity} + 2), links_(std::size_t{capacity} + 2), capacity_(capacity) {
     orders_[kNoSlot].side = Side::buy;  // no order, but one that may be looked at
   }
   [[nodiscard]] bool full() const noexcept { return live_ >= capacity_; }
@@ -42,6 +47,8 @@ class Slab {
   [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_; }
   [[nodiscard]] Order& operator[](OrderSlot slot) noexcept { return orders_[slot]; }
   [[nodiscard]] const Order& operator[](OrderSlot slot) const noexcept { return orders_[slot]; }
+  [[nodiscard]] Links& links(OrderSlot slot) noexcept { return links_[slot]; }
+  [[nodiscard]] const Links& links(OrderSlot slot) const noexcept { return links_[slot]; }
   // The slot set aside.
   [[nodiscard]] OrderSlot spare() const noexcept { return spare_; }
   // The order in the spare slot lives from now on. The slab must not be full.
@@ -49,19 +56,20 @@ class Slab {
     ++live_;
     if (free_ != kNoSlot) {
       spare_ = free_;
-      free_ = orders_[free_].next;
+      free_ = links_[free_].next;
     } else {
       spare_ = fresh_++;
     }
   }
   void erase(OrderSlot slot) noexcept {
-    orders_[slot].next = free_;
+    links_[slot].next = free_;
     free_ = slot;
     --live_;
   }
 
  private:
   FlatArray<Order> orders_;
+  FlatArray<Links> links_;  // of a slot given back: the next such one
   OrderSlot spare_ = 1;  // slot 0 means "none"
   OrderSlot free_ = kNoSlot;
   OrderSlot fresh_ = 2;

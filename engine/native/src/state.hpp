@@ -83,7 +83,7 @@ struct FirmRow {
   StpMode stp;
   bool killed;
   bool used;
-  std::uint32_t cell_pages;  // this firm's row of cell pages, from 1; 0: none yet
+  std::uint32_t cell_row;  // in State::cell_pages; 0: none yet
 };
 
 inline void set_fill_time(FirmRow& row) noexcept { row.fill_ns = row.rate == 0 ? 0 : (row.burst * kToken + row.rate - 1) / row.rate; }
@@ -133,6 +133,8 @@ class ReportBuffer {
 };
 
 struct State {
+  static constexpr std::uint32_t kPageCells = 64;
+
   explicit State(const EngineConfig& from);
 
   // orders.cpp
@@ -146,13 +148,17 @@ struct State {
   std::vector<Instrument> instruments;
   LadderMemory ladder_memory;
   std::vector<InstrumentDetail> details;
-  ChunkedArray<Whereabouts, 26> whereabouts;  // by the count of the accepted order, from 1
+  GrowingArray<Whereabouts, 26> whereabouts;  // by the count of the accepted order, from 1
   FlatArray<FirmRow> firms;
   std::vector<FirmId> known_firms;                     // those whose row is used, ascending
-  std::vector<std::vector<std::uint32_t>> cell_pages;  // per firm with positions: page number by instrument / 64, 0: none
-  ChunkedArray<std::uint32_t, 22> cell_numbers;        // 64 a page: a cell's number, 0: none
-  std::uint32_t pages = 0;
-  ChunkedArray<PositionCell, 20> cells;
+  // From firm and instrument to the cell of their position: a row for each firm that has some, in it a page for each 64
+  // instruments. Row, page and cell 0 stay zero: they are for whoever has none.
+  GrowingArray<std::uint32_t, 20> cell_pages;
+  GrowingArray<std::uint32_t, 22> cell_numbers;
+  GrowingArray<PositionCell, 20> cells;
+  std::uint32_t row_size = 0;  // pages a row
+  std::uint32_t row_count = 0;
+  std::uint32_t page_count = 0;
   std::uint32_t cell_count = 0;
   ClOrdIds cl_ord_ids;
   Digest accepted;
@@ -191,19 +197,17 @@ struct State {
     return id != 0 && (id - 1) % config.partitions == config.partition && count <= accepted_count ? count : 0;
   }
   // Without a neighbour the one in slot 0, which is no order, takes the write: cheaper than a branch nobody can foresee.
-  static void append(Level& level, Order& order, OrderSlot slot, Slab& slab) noexcept {
-    order.prev = level.tail;
-    order.next = kNoSlot;
-    slab[level.tail].next = slot;
+  static void append(Level& level, const Order& order, OrderSlot slot, Slab& slab) noexcept {
+    slab.links(slot) = {.next = kNoSlot, .prev = level.tail};
+    slab.links(level.tail).next = slot;
     level.head = level.tail == kNoSlot ? slot : level.head;
     level.tail = slot;
     level.qty += order.leaves;
   }
-  static void unlink(Level& level, const Order& order, Slab& slab) noexcept {
-    const OrderSlot prev = order.prev;
-    const OrderSlot next = order.next;
-    slab[prev].next = next;
-    slab[next].prev = prev;
+  static void unlink(Level& level, OrderSlot slot, Slab& slab) noexcept {
+    const auto [next, prev] = slab.links(slot);
+    slab.links(prev).next = next;
+    slab.links(next).prev = prev;
     level.head = prev == kNoSlot ? next : level.head;
     level.tail = next == kNoSlot ? prev : level.tail;
   }
@@ -250,13 +254,19 @@ struct State {
   }
   void know_firm(FirmId firm);
   void fill_bucket(FirmRow& row) const noexcept;
-  [[nodiscard]] std::uint32_t find_cell(FirmId firm, InstrumentId instrument) const noexcept;
+  [[nodiscard]] std::uint32_t find_cell(FirmId firm, InstrumentId instrument) const noexcept { return cell_numbers[cell_place(firm, instrument)]; }
+  [[nodiscard]] std::size_t page_place(FirmId firm, InstrumentId instrument) const noexcept {
+    return std::size_t{firms[firm].cell_row} * row_size + instrument / kPageCells;
+  }
+  [[nodiscard]] std::size_t cell_place(FirmId firm, InstrumentId instrument) const noexcept {
+    return std::size_t{cell_pages[page_place(firm, instrument)]} * kPageCells + instrument % kPageCells;
+  }
   [[nodiscard]] std::uint32_t make_cell(FirmId firm, InstrumentId instrument);
   // lists.hpp. Out of book or stop list, with its open quantity; the order keeps its slot.
-  void take_out(const Order& order) noexcept;
+  void take_out(OrderSlot slot) noexcept;
   void rest(Instrument& in, OrderSlot slot);
   // The same of stops that wait (match.cpp).
-  void take_out_stop(Instrument& in, const Order& order) noexcept;
+  void take_out_stop(Instrument& in, OrderSlot slot) noexcept;
   void enter_stop(OrderSlot slot);
   // The newest order, if it is the one in `slot`, lives from now on.
   void keep(OrderSlot slot) noexcept {
@@ -298,9 +308,8 @@ struct State {
   void leave_over(Instrument& in, OrderSlot slot, WalkEnd how);
   // Whether its price lies on the right side of the band for an order that waits.
   [[nodiscard]] static bool may_rest(const Instrument& in, const Order& order) noexcept {
-    const bool below = order.price <= in.upper;
-    const bool above = order.price >= in.lower;
-    return order.side == Side::buy ? below : above;
+    const LevelKey bound = level_key(order.side, order.side == Side::buy ? in.upper : in.lower);
+    return level_key(order.side, order.price) >= bound;  // one comparison for both sides, see opposite()
   }
   void trigger_stops(Instrument& in, TimeNs time);
   [[nodiscard]] OrderSlot next_stop(Instrument& in) noexcept;

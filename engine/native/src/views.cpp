@@ -28,7 +28,7 @@ void add_order(Digest& digest, const Order& order) {
 
 void State::each_slot(const Instrument& in, const std::function<void(OrderSlot)>& visit) const {
   const auto each_of = [&](const Level& level) {
-    for (OrderSlot slot = level.head; slot != kNoSlot; slot = slab[slot].next) {
+    for (OrderSlot slot = level.head; slot != kNoSlot; slot = slab.links(slot).next) {
       visit(slot);
     }
   };
@@ -45,15 +45,8 @@ void State::each_slot(const Instrument& in, const std::function<void(OrderSlot)>
 
 void State::each_cell(const std::function<void(FirmId, InstrumentId, const PositionCell&)>& visit) const {
   for (const FirmId firm : known_firms) {
-    const FirmRow& row = firms[firm];
-    if (row.cell_pages == 0) {
-      continue;
-    }
-    const std::vector<std::uint32_t>& firm_pages = cell_pages[row.cell_pages - 1];
-    for (InstrumentId instrument = 0; instrument < instruments.size(); ++instrument) {
-      const std::uint32_t page = firm_pages[instrument / 64];
-      const std::uint32_t number = page == 0 ? 0 : cell_numbers[std::size_t{page} * 64 + instrument % 64];
-      if (number != 0) {
+    for (InstrumentId instrument = 0; firms[firm].cell_row != 0 && instrument < instruments.size(); ++instrument) {
+      if (const std::uint32_t number = find_cell(firm, instrument); number != 0) {
         visit(firm, instrument, cells[number]);
       }
     }
@@ -75,14 +68,14 @@ std::uint64_t State::state_hash() const {
       each_in_side(ladder(in, side), far(in, side), [&](LevelKey key, const Level& level) {
         digest_now.word(std::int64_t{level_price(side, key)});
         digest_now.word(level.qty);
-        for (OrderSlot slot = level.head; slot != kNoSlot; slot = slab[slot].next) {
+        for (OrderSlot slot = level.head; slot != kNoSlot; slot = slab.links(slot).next) {
           add_order(digest_now, slab[slot]);
         }
       });
     }
     for (const FarLevels& listed : detail.stops) {
       for (const auto& [key, level] : listed) {
-        for (OrderSlot slot = level.head; slot != kNoSlot; slot = slab[slot].next) {
+        for (OrderSlot slot = level.head; slot != kNoSlot; slot = slab.links(slot).next) {
           add_order(digest_now, slab[slot]);
         }
       }

@@ -104,7 +104,8 @@ inline constexpr std::uint32_t kMaxPartitions = 64;
 inline constexpr std::size_t kMaxFillsPerCommand = 32'000;
 inline constexpr std::size_t kMaxClOrdIdLength = 40;
 
-[[nodiscard]] constexpr Side opposite(Side side) noexcept { return side == Side::buy ? Side::sell : Side::buy; }
+// Computed, not chosen, as all that depends on a side is: which side comes next is what no processor can foresee.
+[[nodiscard]] constexpr Side opposite(Side side) noexcept { return static_cast<Side>(3 - static_cast<unsigned>(side)); }
 
 // A member's own order id: up to 40 printable ASCII characters; empty when the member gave none.
 class ClOrdId {
