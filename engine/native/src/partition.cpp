@@ -14,7 +14,6 @@ namespace exchange {
 
 namespace {
 
-constexpr std::size_t kBatch = 256;    // inputs under one reading of the clock, shown to the link's thread together
 constexpr int kIdleMs = 1000;          // longest wait without looking
 constexpr int kSoonMs = 1;             // for a timer that is due, and for one that the log had no room for
 constexpr int kBrokenMs = 100;         // for a timer that the log will not take any more
@@ -124,6 +123,7 @@ bool Partition::take_batch() {
     take(*input, ts_ns);
     inputs_.take();
   }
+  answer_run();
   show_batch();
   inputs_.release();  // last: what waits no more is answered
   return !giving_up_;
@@ -131,51 +131,74 @@ bool Partition::take_batch() {
 
 void Partition::take(const Input& input, TimeNs ts_ns) {
   if (input.asks_depth) {
+    answer_run();
     answer_depth(input);
   } else {
-    answer_command(input, ts_ns);
+    take_command(input, ts_ns);
   }
 }
 
-void Partition::answer_command(const Input& input, TimeNs ts_ns) {
-  Command command = input.command;
+// A run has at most one command more than there is room for answers of a usual size: the others wait for room outside of
+// the log.
+void Partition::take_command(const Input& input, TimeNs ts_ns) {
+  Command& command = run_.commands[run_.count];
+  command = input.command;
   command.ts_ns = ts_ns;
-  if (!sequence(command)) {
-    refuse(input);
+  if (!log_->append(command)) {
+    answer_refused(input);
     return;
   }
-  const SeqNum seq_num = engine_.last_seq_num();
-  make_reply(command, seq_num, reports_, reply_);
-  stage_reply(input, seq_num);
+  run_.inputs[run_.count] = &input;
+  ++run_.count;
+  if (answers_.room(run_.count) < run_.count) {
+    answer_run();
+  }
 }
 
-void Partition::refuse(const Input& input) {
+// The reports of a command follow each other, and each carries its seq_num.
+void Partition::answer_run() {
+  SeqNum seq_num = engine_.last_seq_num();
+  const std::size_t count = std::exchange(run_.count, 0);
+  std::span<const Report> reports = apply(std::span(run_.commands).first(count));
+  for (std::size_t i = 0; i < count; ++i) {
+    ++seq_num;
+    const auto end = std::find_if(reports.begin(), reports.end(), [seq_num](const Report& one) { return one.seq_num != seq_num; });
+    const auto own = static_cast<std::size_t>(end - reports.begin());
+    make_reply(run_.commands[i], seq_num, reports.first(own), reply_);
+    stage_reply(*run_.inputs[i], seq_num);
+    reports = reports.subspan(own);
+  }
+}
+
+// Behind the answers to the run before it, but with the figures of now: those answers may wait for room.
+void Partition::answer_refused(const Input& input) {
+  const bool healthy = log_->healthy();
+  const SeqNum last = engine_.last_seq_num() + run_.count;
+  const SeqNum waiting = last - std::min(last, log_->confirmed_seq_num());
+  answer_run();
   if (log_->lost() == Journal::Lost::unknown) {
     return;  // this very command may be in the log: nothing may be said, and the core closes the link
   }
-  const SeqNum waiting = engine_.last_seq_num() - std::min(engine_.last_seq_num(), log_->confirmed_seq_num());
   reply_ = Reply{};
   reply_.reason = RejectReason::log_unavailable;
   reply_.order_id = input.command.kind == CommandKind::new_order ? 0 : input.command.order_id;
-  if (log_->healthy()) {  // else there is no number that decided it
+  if (healthy) {  // else there is no number that decided it
     reply_.value = static_cast<std::int64_t>(waiting);
     reply_.limit = static_cast<std::int64_t>(Journal::kMaxUnconfirmed);
   }
   stage_reply(input, 0);
 }
 
-// What is applied is in the log's hands already, so the log can never miss what somebody saw.
-bool Partition::sequence(const Command& command) {
-  if (!log_->append(command)) {
-    return false;
-  }
+// What is applied is in the log's hands already, so the log can never miss what somebody saw. For one command there is
+// nothing to look ahead to, and trying to would double its time.
+std::span<const Report> Partition::apply(std::span<const Command> commands) {
   const SeqNum before = engine_.last_seq_num();
-  reports_ = engine_.apply(command);
-  if (engine_.last_seq_num() != before + 1) {
+  const std::span<const Report> reports = commands.size() == 1 ? engine_.apply(commands.front()) : engine_.apply_batch(commands);
+  if (engine_.last_seq_num() != before + commands.size()) {
     throw std::logic_error("a command that the log took left no trace in the engine");
   }
-  ++commands_seen_;
-  return true;
+  commands_seen_ += commands.size();
+  return reports;
 }
 
 bool Partition::sequence_due_timer() {
@@ -186,7 +209,10 @@ bool Partition::sequence_due_timer() {
   Command command;
   command.kind = CommandKind::timer;
   command.ts_ns = last_ts_ns_;
-  const bool done = sequence(command);
+  const bool done = log_->append(command);
+  if (done) {
+    (void)apply({&command, 1});
+  }
   show_batch();
   return done;
 }

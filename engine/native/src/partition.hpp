@@ -1,9 +1,13 @@
 // One partition of the data plane: an engine, its log, and the gate in front of its answers. A thread of its own.
 //
-// The thread takes inputs from a ring, stamps the time (the wall clock, read once per batch, never back), hands each
-// command to the log, applies it, and stages the answer with the seq_num it depends on. The link's thread takes staged
-// answers out by release(), and only those that the log has confirmed: nobody sees the effect of an input that could be
-// lost. An answer that tells the book (depth) depends on everything applied before it.
+// The thread takes the inputs that wait in a ring, stamps the time (the wall clock, read once per batch, never back) and
+// hands each command to the log. What the log took is applied in runs, so that the engine can look ahead, and each answer
+// is staged with the seq_num it depends on. The link's thread takes staged answers out by release(), and only those that
+// the log has confirmed: nobody sees the effect of an input that could be lost. An answer that tells the book (depth)
+// depends on everything applied before it.
+//
+// Answers are those of inputs taken one at a time, in their order: a question, or a command that the log refuses, ends
+// the run before it.
 //
 // Matching does not wait for the device; what is applied and not confirmed is bounded by the log and by the rings. When
 // the log fails, the engine may be ahead of it: then nothing is answered but refusals, and the core ends.
@@ -124,13 +128,23 @@ class Partition {
   };
   static_assert(sizeof(Cell) == 128);
 
+  static constexpr std::size_t kBatch = 256;  // inputs under one reading of the clock, shown to the link's thread together
+  // Commands that the log has and the engine has not, side by side as the engine wants them; the inputs they are from,
+  // whose slots are the reader's until release().
+  struct Run {
+    std::array<Command, kBatch> commands{};
+    std::array<const Input*, kBatch> inputs{};
+    std::size_t count = 0;
+  };
+
   [[nodiscard]] bool take_batch();
   void take(const Input& input, TimeNs ts_ns);
-  void answer_command(const Input& input, TimeNs ts_ns);
+  void take_command(const Input& input, TimeNs ts_ns);
+  void answer_run();
   void answer_depth(const Input& input);
-  void refuse(const Input& input);
-  // False when the log does not take it: then nothing happened.
-  [[nodiscard]] bool sequence(const Command& command);
+  void answer_refused(const Input& input);
+  // Of commands that the log has. The reports are valid until the next call.
+  [[nodiscard]] std::span<const Report> apply(std::span<const Command> commands);
   [[nodiscard]] bool sequence_due_timer();
   void stage_reply(const Input& to, SeqNum gate);
   void stage_frame(const Input& to, SeqNum gate);
@@ -154,7 +168,7 @@ class Partition {
 
   // The thread's own.
   TimeNs last_ts_ns_ = 0;
-  std::span<const Report> reports_;
+  Run run_;
   Reply reply_;
   std::vector<std::uint8_t> frame_;
   std::uint64_t commands_seen_ = 0;

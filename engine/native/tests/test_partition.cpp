@@ -1,121 +1,21 @@
 // Partitions behind a log that the test holds back, and the link in front of them.
-#include <chrono>
-#include <functional>
 #include <thread>
 #include <vector>
 
 #include "../src/core_link.hpp"
 #include "check.hpp"
 #include "exchange/codec.hpp"
+#include "held_partition.hpp"
 #include "link_client.hpp"
 #include "support.hpp"
 
 namespace {
 
 using namespace exchange;
+using namespace held;
 using support::Client;
 using support::engine_config;
 using support::order;
-
-void wait_until(const std::function<bool()>& holds) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-  while (!holds()) {
-    CHECK(std::chrono::steady_clock::now() < end);
-    std::this_thread::yield();
-  }
-}
-
-// ---- a partition behind a log that is held back ----
-
-class HeldLog final : public InputLog {
- public:
-  RecoveryReport recover(const LogStart&, const std::function<void(const LogRecord&)>&) override { return {}; }
-  bool append(const Command&) noexcept override {
-    if (!healthy_ || appended == most) {
-      return false;
-    }
-    ++appended;
-    return true;
-  }
-  [[nodiscard]] SeqNum confirmed_seq_num() const noexcept override { return confirmed; }
-  [[nodiscard]] SeqNum durable_seq_num() const noexcept override { return confirmed; }
-  [[nodiscard]] bool healthy() const noexcept override { return healthy_; }
-  [[nodiscard]] LogFault fault() const noexcept override { return LogFault::none; }
-  [[nodiscard]] Journal::Lost lost() const noexcept override { return lost_; }
-  void close() noexcept override {}
-  void fail(Journal::Lost lost) {
-    healthy_ = false;
-    lost_ = lost;
-  }
-
-  std::atomic<SeqNum> appended{0};
-  std::atomic<SeqNum> confirmed{0};
-  std::atomic<SeqNum> most{~SeqNum{0}};
-
- private:
-  std::atomic<bool> healthy_{true};
-  std::atomic<Journal::Lost> lost_{Journal::Lost::nothing};
-};
-
-// Stands where the link's thread stands.
-class Gate : private AnswerSink {
- public:
-  explicit Gate(EngineConfig config = engine_config())
-      : log_(new HeldLog), partition_(std::move(config), "", std::unique_ptr<InputLog>(log_), bell_), thread_([this] { partition_.run(); }) {}
-  ~Gate() override {
-    partition_.give_up();
-    thread_.join();
-  }
-  Gate(const Gate&) = delete;
-  Gate& operator=(const Gate&) = delete;
-  Gate(Gate&&) = delete;
-  Gate& operator=(Gate&&) = delete;
-
-  void put(const Command& command, bool asks_depth = false) {
-    CHECK(partition_.input_room() > 0);
-    partition_.stage_input() = Input{1, ++put_, asks_depth, command};
-    partition_.submit();
-  }
-  void buy(std::uint64_t count) {
-    for (std::uint64_t i = 0; i < count; ++i) {
-      put(support::new_order(Side::buy, 100, 1));
-    }
-  }
-  // Everything that may leave now. A partition that is told to end has answered all that was put in.
-  std::vector<Frame> released() {
-    partition_.release(*this);
-    std::vector<Frame> frames;
-    while (auto frame = decoder_.next()) {
-      frames.push_back(std::move(*frame));
-    }
-    return frames;
-  }
-  void settle(SeqNum seq_num) {
-    wait_until([&] { return partition_.stats(false).seq_num == seq_num && partition_.stats(false).queue_depth == 0; });
-  }
-
-  HeldLog& log() { return *log_; }
-  Partition& partition() { return partition_; }
-  std::vector<std::uint64_t> refused;
-  std::vector<std::uint64_t> untold;
-  std::function<void(const To&)> on_piece = [](const To&) {};
-
- private:
-  void piece(const To& to, std::span<const std::uint8_t> bytes, bool) override {
-    on_piece(to);
-    decoder_.feed(bytes);
-  }
-  void lost(const To& to, bool may_be_said) override { (may_be_said && !to.tells_depth ? refused : untold).push_back(to.request_id); }
-
-  Doorbell bell_;
-  HeldLog* log_;
-  Partition partition_;
-  FrameDecoder decoder_;
-  std::uint64_t put_ = 0;
-  std::thread thread_;
-};
-
-Reply reply_of(const Frame& frame) { return std::get<ReplyFrame>(frame).reply; }
 
 TEST("no answer leaves before the log has confirmed what it depends on, and a depth depends on all before it") {
   Gate gate;
