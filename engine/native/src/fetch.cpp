@@ -173,12 +173,14 @@ class Pipeline {
 
 }  // namespace
 
-// Nothing is fetched ahead while all of it fits a processor's nearest caches, orders and ids alone while the rest does.
+// Nothing is fetched ahead for a few commands, or while all of it fits a processor's nearest caches; orders and ids alone
+// while the rest does.
 void State::apply_batch(std::span<const Command> commands) {
+  constexpr std::size_t kFew = 4;
   constexpr std::uint32_t kSomeOrders = 8'192;
   constexpr std::uint32_t kManyOrders = 32'768;
   constexpr std::uint32_t kSomeIds = 16'384;
-  if ((slab.live() < kSomeOrders && cl_ord_ids.count() < kSomeIds) || commands.empty()) {
+  if ((slab.live() < kSomeOrders && cl_ord_ids.count() < kSomeIds) || commands.size() < kFew) {
     for (const Command& command : commands) {
       apply(command);
     }

@@ -189,11 +189,10 @@ void Partition::answer_refused(const Input& input) {
   stage_reply(input, 0);
 }
 
-// What is applied is in the log's hands already, so the log can never miss what somebody saw. For one command there is
-// nothing to look ahead to, and trying to would double its time.
+// What is applied is in the log's hands already, so the log can never miss what somebody saw.
 std::span<const Report> Partition::apply(std::span<const Command> commands) {
   const SeqNum before = engine_.last_seq_num();
-  const std::span<const Report> reports = commands.size() == 1 ? engine_.apply(commands.front()) : engine_.apply_batch(commands);
+  const std::span<const Report> reports = engine_.apply_batch(commands);
   if (engine_.last_seq_num() != before + commands.size()) {
     throw std::logic_error("a command that the log took left no trace in the engine");
   }
