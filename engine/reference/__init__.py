@@ -42,9 +42,11 @@ instrument that becomes CONTINUOUS, or CLOSED out of an auction, trades that vol
 protections play no part in it. What `indicative` shows is exactly what the uncross does.
 
 **Protection (LULD).** With luld_bps and a reference price there is a band around the reference. An order whose walk is stopped by the band
-puts the instrument into the limit state for limit_state_ns; a trade by an order that the band did not stop ends it; else the
-instrument is HALTED for halt_ns and then becomes CONTINUOUS again through an uncross. The reference is the first trade when there was
-none, then every uncross price, and the last trade price at the close.
+puts the instrument into the limit state for limit_state_ns, unless it is a FOK, whose walk is only made when nothing stops it. A trade
+ends the limit state (LIMIT_STATE 0); if the same order is then stopped by the band, a new one begins at that moment (LIMIT_STATE 1
+alone). What no trade ended HALTS the instrument for halt_ns, and then it becomes CONTINUOUS again through an uncross. The reference is
+the first trade when there was none, then every uncross price and what the `reference` command sets, and the last trade price at the
+close. A walk looks at the band as it stands at each step, a FOK's at the band before its first trade.
 
 **The day.** CLOSED expires DAY orders. Corporate actions change resting orders, positions and prices of a CLOSED instrument; end_of_day,
 when all are CLOSED, reports each position's day (bought, sold, cash, maker and taker quantity), starts these figures at zero and forgets

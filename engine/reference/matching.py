@@ -79,13 +79,19 @@ def _match(state: State, book: Book, order: Order) -> bool:
         walk = _take(state, book, order, limit, book.bands)
         if order.leaves_qty:
             _leftover(state, book, order, walk.stop)
-    if walk.stop is Stop.BLOCKED and book.limit_state_until is None:
+    _limit_state(state, book, order.instrument, walk)
+    return walk.traded
+
+
+def _limit_state(state: State, book: Book, instrument: int, walk: Walk) -> None:
+    """A trade ends the limit state that runs; a blocked walk begins one if none runs any more, and one report tells both."""
+    runs = book.limit_state_until is not None and not walk.traded
+    if walk.stop is Stop.BLOCKED and not runs:
         book.limit_state_until = state.step_ns + state.config.limit_state_ns
-        state.report(ExecType.LIMIT_STATE, instrument=order.instrument, value=1)
+        state.report(ExecType.LIMIT_STATE, instrument=instrument, value=1)
     elif walk.stop is not Stop.BLOCKED and walk.traded and book.limit_state_until is not None:
         book.limit_state_until = None
-        state.report(ExecType.LIMIT_STATE, instrument=order.instrument, value=0)
-    return walk.traded
+        state.report(ExecType.LIMIT_STATE, instrument=instrument, value=0)
 
 
 def _limit(book: Book, order: Order) -> int | None:
@@ -111,14 +117,15 @@ def _outside(bands: Bands | None, price: int) -> bool:
 
 
 def _fill_or_kill(state: State, book: Book, order: Order, limit: int | None) -> Walk:
-    """Two phases with the same rules: only a walk that fills the order whole is made at all."""
+    """Two phases with the same rules: only a walk that fills the order whole is made at all. The first one of a killed order leaves no
+    trace, so it begins no limit state either."""
     bands = book.bands()
     stop = _dry_run(state, book, order, limit, bands)
     if stop is None:
         return _take(state, book, order, limit, lambda: bands)
     reason = RejectReason.PRICE_BAND if stop is Stop.BLOCKED else RejectReason.NONE
     state.order_report(order, ExecType.CANCELLED, reason)
-    return Walk(stop=stop)
+    return Walk()
 
 
 def _dry_run(state: State, book: Book, order: Order, limit: int | None, bands: Bands | None) -> Stop | None:

@@ -7,7 +7,7 @@ import pytest
 from engine.types import FirmLimits, InstrumentRules, RejectReason, SessionState, TimeInForce
 
 PRE_OPEN, OPENING, CONTINUOUS, HALTED, CLOSING, CLOSED = SessionState
-IOC, GTC = TimeInForce.IOC, TimeInForce.GTC
+IOC, FOK, GTC = TimeInForce.IOC, TimeInForce.FOK, TimeInForce.GTC
 BANDED = InstrumentRules(reference_ticks=100, luld_bps=500)
 LIMIT_STATE_NS, HALT_NS = 15 * 10**9, 300 * 10**9
 
@@ -67,6 +67,48 @@ def test_a_trade_inside_the_band_ends_the_limit_state(desk):
     desk.buy(1, 104, firm=2)
     assert desk.told()[-1] == "LIMIT_STATE"
     assert (desk.engine.depth(0, 1)[4], desk.engine.next_timer_ns()) == (False, 0)
+
+
+def test_a_trade_inside_the_band_ends_the_limit_state_also_when_the_band_stops_the_rest_of_its_order(make_desk):
+    """The halt of the limit state before came though there was a trade in between: the blocked rest begins one of its own."""
+    desk = make_desk([BANDED])
+    desk.session(HALTED)
+    desk.sell(5, 200)
+    desk.session(CONTINUOUS)
+    desk.now_ns = 10
+    desk.buy(1, 200, firm=2)
+    assert desk.engine.next_timer_ns() == 10 + LIMIT_STATE_NS
+    desk.now_ns = again_ns = 14 * 10**9
+    desk.sell(1, 101)
+    desk.buy(2, 200, firm=2)
+    assert desk.told()[1:] == [
+        "TRADE #4 PARTIALLY_FILLED firm 2 buy limit day 2@200 taker last 1@101 trade 1 contra 3 cum 1 leaves 1 notional 101",
+        "TRADE #3 FILLED firm 1 sell limit day 1@101 maker last 1@101 trade 1 contra 4 cum 1 notional 101",
+        "CANCELLED #4 CANCELLED PRICE_BAND firm 2 buy limit day 2@200 cum 1 notional 101",
+        "LIMIT_STATE value 1",
+    ]
+    desk.now_ns = 10 + LIMIT_STATE_NS
+    desk.pass_time(0)
+    assert (desk.told(), desk.state()) == (["CONTROL"], CONTINUOUS)
+    assert desk.engine.next_timer_ns() == again_ns + LIMIT_STATE_NS
+    desk.now_ns = again_ns
+    desk.pass_time(LIMIT_STATE_NS)
+    assert desk.told() == ["SESSION value 3 limit 2", "CONTROL"]
+
+
+def test_a_triggered_stop_that_trades_and_is_then_stopped_by_the_band_begins_the_limit_state_again(make_desk):
+    desk = make_desk([BANDED])
+    desk.session(HALTED)
+    desk.sell(5, 200)
+    desk.session(CONTINUOUS)
+    desk.trade(100)
+    desk.buy(1, 200, firm=2)
+    desk.now_ns = 7
+    desk.sell(1, 101)
+    desk.buy(2, 200, stop=100, firm=3)
+    told = [line if line.startswith("LIMIT_STATE") else line.split()[0] for line in desk.told()]
+    assert told == ["NEW", "TRIGGERED", "TRADE", "TRADE", "CANCELLED", "LIMIT_STATE value 1"]
+    assert desk.engine.next_timer_ns() == 7 + LIMIT_STATE_NS
 
 
 def test_the_limit_state_becomes_a_halt_and_the_halt_a_reopening_by_uncross(desk):
@@ -187,15 +229,31 @@ def test_a_fok_is_not_stopped_by_the_band_that_its_own_first_trade_makes(make_de
     desk = make_desk([InstrumentRules(luld_bps=500)])
     desk.sell(1, 100)
     desk.sell(1, 200)
-    assert desk.buy(2, 200, firm=2, tif=TimeInForce.FOK).cum_qty == 2
+    assert desk.buy(2, 200, firm=2, tif=FOK).cum_qty == 2
     desk.sell(1, 106)
     assert desk.buy(1, 106, firm=2).reason is RejectReason.PRICE_BAND
 
 
-def test_a_blocked_fok_starts_the_limit_state_and_trades_nothing(desk):
-    desk.buy(6, 106, firm=2, tif=TimeInForce.FOK)
-    assert desk.told()[1:] == ["CANCELLED #3 CANCELLED PRICE_BAND firm 2 buy limit fok 6@106", "LIMIT_STATE value 1"]
+def test_a_killed_fok_tells_that_the_band_stopped_it_and_begins_no_limit_state(desk):
+    """One that could not fill whatever it cost halted the instrument 15 s later, and risked no trade."""
+    desk.buy(6, 106, firm=2, tif=FOK)
+    assert desk.told()[1:] == ["CANCELLED #3 CANCELLED PRICE_BAND firm 2 buy limit fok 6@106"]
     assert desk.asks() == [(105, 5), (106, 5)]
+    assert (desk.engine.depth(0, 1)[4], desk.engine.next_timer_ns()) == (False, 0)
+    desk.pass_time(LIMIT_STATE_NS)
+    assert (desk.told(), desk.state()) == (["CONTROL"], CONTINUOUS)
+
+
+def test_a_killed_fok_neither_ends_a_limit_state_nor_begins_it_again(desk):
+    desk.buy(9, 110, firm=2)
+    desk.now_ns = 10
+    desk.sell(5, 104)
+    assert desk.buy(11, 110, firm=2, tif=FOK).reason is RejectReason.PRICE_BAND
+    assert len(desk.reports) == 2
+    assert desk.engine.next_timer_ns() == LIMIT_STATE_NS
+    desk.buy(5, 110, firm=2, tif=FOK)
+    assert desk.told()[-1] == "LIMIT_STATE", "one that fills is a trade inside the bands"
+    assert desk.engine.next_timer_ns() == 0
 
 
 def test_the_reference_command_moves_the_band(desk):

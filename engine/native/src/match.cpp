@@ -67,15 +67,18 @@ void State::incoming(Instrument& in, OrderSlot slot, LevelKey worst, TimeNs time
   } else if (killed) {
     report_end(taker, ExecType::cancelled, how == WalkEnd::blocked ? RejectReason::price_band : RejectReason::none);
     end(slot);
+    return;  // no limit state: whoever risks no trade could halt the instrument with it
   } else {
     leave_over(in, slot, how);
   }
+  const bool traded = trade_count != trades_before;
   if (left && how == WalkEnd::blocked) {
-    if (in.timer != TimerKind::limit_state) {
+    // What traded on the way ended the limit state that ran: this is another one.
+    if (in.timer != TimerKind::limit_state || traded) {
       set_timer(in, TimerKind::limit_state, time + config.limit_state_ns);
       report_bare(ExecType::limit_state, 0, index_of(in), 1);
     }
-  } else if (in.timer == TimerKind::limit_state && trade_count != trades_before) {
+  } else if (in.timer == TimerKind::limit_state && traded) {
     clear_timer(in);
     report_bare(ExecType::limit_state, 0, index_of(in), 0);
   }
