@@ -48,9 +48,10 @@ alone). What no trade ended HALTS the instrument for halt_ns, and then it become
 the first trade when there was none, then every uncross price and what the `reference` command sets, and the last trade price at the
 close. A walk looks at the band as it stands at each step, a FOK's at the band before its first trade.
 
-**The day.** CLOSED expires DAY orders. Corporate actions change resting orders, positions and prices of a CLOSED instrument; end_of_day,
-when all are CLOSED, reports each position's day (bought, sold, cash, maker and taker quantity), starts these figures at zero and forgets
-the orders that are done, with their cl_ord_ids.
+**The day.** CLOSED expires DAY orders. Corporate actions change resting orders, positions and prices of a CLOSED instrument; a waiting
+sell stop below the last price stays a tick or more below it, a buy stop above it above. end_of_day, when all are CLOSED, reports each
+position's day (bought, sold, cash, maker and taker quantity), starts these figures at zero and forgets the orders that are done, with
+their cl_ord_ids.
 
 **Order inside an instrument** wherever all of its orders are gone through: buys best price first, sells likewise, buy stops lowest
 first, sell stops highest first; inside a price the oldest first. Firms and instruments ascend.

@@ -104,7 +104,7 @@ def corporate_action(state: State, command: Command) -> Refusal | int:
     for order in orders:
         state.remove(order)
     for order in orders:
-        _adjust_order(state, order, num, den, dividend)
+        _adjust_order(state, order, num, den, dividend)  # looks at the last price as it was
     for (_, instrument), cell in state.cells.items():
         if instrument == command.instrument:
             held = min(MAX_HOLDING, abs(cell.net) * num // den)
@@ -117,11 +117,10 @@ def _adjust_order(state: State, order: Order, num: int, den: int, dividend: int)
     """It goes on with less or more, cheaper or dearer, rounded so that its owner never pays more or trades sooner; or it is cancelled
     because nothing sane is left of it."""
     leaves = order.leaves_qty * num // den
-    floor = {price: price * den // num - dividend for price in (order.price_ticks, order.stop_price_ticks)}
-    ceil = {price: -(-price * den // num) for price in (order.price_ticks, order.stop_price_ticks)}
-    by_limit, by_stop = (floor, ceil) if order.side == Side.BUY else (ceil, floor)
-    price = by_limit[order.price_ticks] if order.ord_type in PRICED else 0
-    stop = by_stop[order.stop_price_ticks] if order.ord_type in STOPS else 0
+    price = order.price_ticks
+    if order.ord_type in PRICED:
+        price = _floor(price, num, den, dividend) if order.side == Side.BUY else _ceil(price, num, den)
+    stop = _adjusted_stop(state, order, num, den, dividend) if order.ord_type in STOPS else 0
     sane = (order.ord_type not in PRICED or price_is_sane(price)) and (order.ord_type not in STOPS or price_is_sane(stop))
     if not 1 <= leaves <= MAX_ORDER_QTY - order.cum_qty or not sane:
         state.order_report(order, ExecType.CANCELLED, RejectReason.CORPORATE_ACTION)
@@ -132,14 +131,38 @@ def _adjust_order(state: State, order: Order, num: int, den: int, dividend: int)
     state.order_report(order, ExecType.RESTATED, RejectReason.CORPORATE_ACTION)
 
 
-def _adjust_prices(book: Book, num: int, den: int, dividend: int) -> None:
-    def adjusted(price: int) -> int:
-        return min(MAX_PRICE_TICKS, max(1, price * den // num - dividend))
+def _adjusted_stop(state: State, order: Order, num: int, den: int, dividend: int) -> int:
+    """Of a waiting stop that the last price had not reached: never so that the adjusted last price reaches it, which rounding would do.
+    Of a triggered one: some price, only to be shown."""
+    stop, last_trade = order.stop_price_ticks, state.books[order.instrument].last_trade
+    moved = _ceil(stop, num, den) if order.side == Side.BUY else _floor(stop, num, den, dividend)
+    if not order.untriggered:
+        return min(MAX_PRICE_TICKS, max(1, moved))
+    if last_trade and order.side == Side.BUY and stop > last_trade[0]:
+        return max(moved, _adjusted_mark(last_trade[0], num, den, dividend) + 1)
+    if last_trade and order.side == Side.SELL and stop < last_trade[0]:
+        return min(moved, _adjusted_mark(last_trade[0], num, den, dividend) - 1)
+    return moved
 
+
+def _floor(price: int, num: int, den: int, dividend: int) -> int:
+    return price * den // num - dividend
+
+
+def _ceil(price: int, num: int, den: int) -> int:
+    return -(-price * den // num)
+
+
+def _adjusted_mark(price: int, num: int, den: int, dividend: int) -> int:
+    """Of a last trade or reference price, which must stay a price."""
+    return min(MAX_PRICE_TICKS, max(1, _floor(price, num, den, dividend)))
+
+
+def _adjust_prices(book: Book, num: int, den: int, dividend: int) -> None:
     if book.last_trade:
-        book.last_trade = (adjusted(book.last_trade[0]), book.last_trade[1])
+        book.last_trade = (_adjusted_mark(book.last_trade[0], num, den, dividend), book.last_trade[1])
     if book.reference_ticks:
-        book.reference_ticks = adjusted(book.reference_ticks)
+        book.reference_ticks = _adjusted_mark(book.reference_ticks, num, den, dividend)
 
 
 def end_of_day(state: State, command: Command) -> Refusal | int:

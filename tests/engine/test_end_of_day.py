@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from engine.types import InstrumentRules, RejectReason, SessionState, Side, TimeInForce
+from engine.types import ExecType, InstrumentRules, RejectReason, SessionState, Side, TimeInForce
+from tests.engine.engines import KINDS, Desk
 
 GTC = TimeInForce.GTC
-CONTINUOUS, CLOSED = SessionState.CONTINUOUS, SessionState.CLOSED
+CONTINUOUS, HALTED, CLOSED = SessionState.CONTINUOUS, SessionState.HALTED, SessionState.CLOSED
 
 
 def test_a_split_restates_every_order_in_the_order_of_the_book(desk):
@@ -71,6 +74,108 @@ def test_prices_are_rounded_so_that_nobody_pays_more_or_trades_sooner(desk, side
     rows = [(row[7], row[8]) for row in desk.engine.orders(0)]
     assert rows == ([] if expected is None else [expected])
     assert desk.told()[0].split()[0] == ("RESTATED" if expected else "CANCELLED")
+
+
+def test_a_split_sets_off_no_stop_that_no_price_reached(desk):
+    """Last price and stop price were both rounded down to 100, and 1000 shares were sold at 9 without a trade before them."""
+    desk.trade(1009)
+    stop = desk.sell(100, stop=1001, tif=GTC, firm=3)
+    desk.buy(100, 90, tif=GTC, firm=2)
+    desk.session(CLOSED)
+    desk.corporate_action(10, 1)
+    assert desk.told()[1] == "RESTATED #3 CORPORATE_ACTION firm 3 sell stop gtc 1000@0 stop 99 leaves 1000"
+    assert desk.last_trade() == (100, 1)
+    desk.session(CONTINUOUS)
+    assert desk.told() == ["SESSION value 2 limit 5", "SESSION instrument 1 value 2 limit 5", "CONTROL instrument 4294967295 value 2"]
+    desk.trade(100)
+    assert stop.order_id in desk.live_ids()
+    desk.trade(99)
+    assert stop.order_id not in desk.live_ids()
+
+
+@pytest.mark.parametrize(
+    ("side", "last", "stop", "num", "den", "dividend", "expected"),
+    [
+        (Side.SELL, 1009, 1001, 10, 1, 3, 96),
+        (Side.SELL, 1009, 1009, 10, 1, 0, 100),  # reached before
+        (Side.SELL, 1011, 1009, 10, 1, 0, 100),
+        (Side.SELL, 15, 11, 10, 1, 0, None),
+        (Side.SELL, 15, 15, 10, 1, 0, 1),
+        (Side.SELL, 10**9, 10**9 - 1, 1, 2, 0, 10**9 - 1),
+        (Side.SELL, None, 1001, 10, 1, 0, 100),
+        (Side.BUY, 1001, 1009, 10, 1, 0, 101),
+        (Side.BUY, 4, 5, 10, 1, 0, 2),
+        (Side.BUY, 5, 5, 10, 1, 0, 1),  # reached before
+        (Side.BUY, 5, 6, 1, 1, 9, 6),
+        (Side.BUY, None, 5, 10, 1, 0, 1),
+    ],
+)
+def test_a_waiting_stop_stays_a_tick_from_a_last_price_that_had_not_reached_it(desk, side, last, stop, num, den, dividend, expected):
+    if last:
+        desk.trade(last)
+    desk.session(HALTED)
+    order = desk.order(side, 1_000, stop=stop, tif=GTC)
+    limited = desk.order(side, 1_000, 600, stop=stop, tif=GTC)
+    desk.session(CLOSED)
+    desk.corporate_action(num, den, dividend)
+    if expected is None:
+        assert [line.split()[:4:3] for line in desk.told()[:2]] == [["CANCELLED", "CORPORATE_ACTION"]] * 2
+    assert [(row[0], row[8]) for row in desk.engine.orders(0)] == [(one.order_id, expected) for one in (order, limited) if expected]
+
+
+ACTIONS = st.tuples(
+    st.one_of(st.integers(1, 20), st.integers(1, 1_000)),
+    st.one_of(st.integers(1, 20), st.integers(1, 1_000)),
+    st.one_of(st.just(0), st.integers(0, 50), st.integers(0, 3_000)),
+)
+LAST = st.one_of(st.none(), st.integers(1, 40), st.integers(41, 3_000), st.integers(10**9 - 40, 10**9))
+STOPS = st.lists(st.tuples(st.sampled_from(list(Side)), st.integers(-30, 30)), min_size=1, max_size=6)
+
+
+def triggered_in_the_morning(kind, last, stops, actions):
+    """Which of the stops going continuous triggers after these actions. They were entered in a halt: some are reached already."""
+    desk = Desk(kind)
+    if last:
+        desk.trade(last)
+    desk.session(HALTED)
+    ids = [desk.order(side, 10**6, stop=min(10**9, max(1, (last or 100) + away)), tif=GTC).order_id for side, away in stops]
+    desk.session(CLOSED)
+    for action in actions:
+        desk.corporate_action(*action)
+    desk.session(CONTINUOUS)
+    return {ids.index(report.order_id) for report in desk.reports if report.exec_type == ExecType.TRIGGERED}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=400, deadline=None)
+@given(last=LAST, stops=STOPS, actions=st.lists(ACTIONS, min_size=1, max_size=2))
+def test_no_corporate_action_makes_going_continuous_trigger_what_it_would_not_have_triggered(kind, last, stops, actions):
+    assert triggered_in_the_morning(kind, last, stops, actions) <= triggered_in_the_morning(kind, last, stops, [])
+
+
+@pytest.mark.parametrize(
+    ("num", "den", "dividend", "shown"),
+    [(1, 1, 5, (50, 1)), (1, 1, 9, (50, 1)), (1000, 1, 0, (1, 1)), (1, 1, 2, (50, 3)), (1, 1000, 0, (50_000, 5_000))],
+)
+def test_the_spent_stop_price_of_a_triggered_order_decides_nothing_any_more(desk, num, den, dividend, shown):
+    """A dividend of the stop price cancelled an order that rested at its limit."""
+    desk.trade(5)
+    order = desk.sell(1_000, 50, stop=5, tif=GTC)
+    assert desk.told()[1].startswith("TRIGGERED")
+    desk.session(CLOSED)
+    desk.corporate_action(num, den, dividend)
+    assert [row[:1] + row[6:9] for row in desk.engine.orders(0)] == [(order.order_id, False, *shown)]
+    desk.session(CONTINUOUS)
+    desk.mass_cancel(1)
+    assert desk.told()[0].startswith(f"CANCELLED #{order.order_id}")
+
+
+def test_the_spent_stop_price_of_a_triggered_buy_order_ends_where_prices_do(desk):
+    desk.trade(10**9 - 1)
+    desk.buy(1_000, 3, stop=10**9 - 1, tif=GTC)
+    desk.session(CLOSED)
+    desk.corporate_action(1, 1000)
+    assert [row[6:10] for row in desk.engine.orders(0)] == [(False, 3_000, 10**9, 1)]
 
 
 def test_orders_that_meet_at_one_price_stand_in_the_order_of_the_old_book(desk):

@@ -112,8 +112,19 @@ struct Split {
   [[nodiscard]] std::int64_t limit(Side side, std::int64_t price) const noexcept {
     return side == Side::buy ? down(price) - dividend : up(price);
   }
-  [[nodiscard]] std::int64_t stop(Side side, std::int64_t price) const noexcept {
-    return side == Side::buy ? up(price) : down(price) - dividend;
+  // What a triggered one shows decides nothing any more. One that waits and was not reached by the last price (0: none) is
+  // kept a tick from it where rounding would let it be reached.
+  [[nodiscard]] std::int64_t stop(const Order& order, std::int32_t last_px) const noexcept {
+    const std::int64_t price = order.stop;
+    const std::int64_t moved = order.side == Side::buy ? up(price) : down(price) - dividend;
+    if (!order.untriggered) {
+      return std::clamp<std::int64_t>(moved, 1, kMaxPriceTicks);
+    }
+    const std::int64_t last = mark(last_px);
+    if (last_px != 0 && order.side == Side::buy && price > last_px) {
+      return std::max(moved, last + 1);
+    }
+    return last_px != 0 && order.side == Side::sell && price < last_px ? std::min(moved, last - 1) : moved;
   }
   [[nodiscard]] Qty holding(Qty net) const noexcept {
     __extension__ using Wide = __int128;
@@ -162,7 +173,7 @@ void State::corporate_action(const Command& command) {
     Order& order = slab[slot];
     const std::int64_t leaves = std::int64_t{order.leaves} * split.num / split.den;
     const std::int64_t price = order.price == 0 ? 0 : split.limit(order.side, order.price);
-    const std::int64_t stop = order.stop == 0 ? 0 : split.stop(order.side, order.stop);
+    const std::int64_t stop = order.stop == 0 ? 0 : split.stop(order, in.last_px);
     if (!in_range(leaves) || order.cum + leaves > kMaxOrderQty || (order.price != 0 && !in_range(price)) || (order.stop != 0 && !in_range(stop))) {
       report_end(order, ExecType::cancelled, RejectReason::corporate_action);
       end(slot);
