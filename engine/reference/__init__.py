@@ -34,7 +34,8 @@ market orders' cap at that moment is CANCELLED instead. A step is the command, o
 
 **Cancel, reduce, amend** ask, in this order: was this order id ever given (UNKNOWN_ORDER), is it remembered (TOO_LATE), does it belong to
 the sender (NOT_OWNER), is it live (TOO_LATE). A reduce keeps priority. An amend keeps it when only the quantity falls; else the
-order leaves the book and comes in again under its old id, after the checks for rate, size, fat finger and position.
+order leaves the book and comes in again under its old id, after the checks for rate, size, fat finger, cap (a STOP that gets worth
+more) and position (an order that gets more to trade).
 
 **Auctions.** Out of CONTINUOUS orders rest without matching. The uncross price is the price between the best sell and the best buy with the
 largest volume, then the smallest imbalance, then the closest to the anchor (the last trade price, else the reference), then the lowest. An

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.reference.auctions import change_state
-from engine.reference.model import TOKEN, Book, Cell, Digest, Order, Refusal, State, first_out_of_range, limit_out_of_range
+from engine.reference.model import MAX_INT64, TOKEN, Book, Cell, Digest, Order, Refusal, State, first_out_of_range, limit_out_of_range
 from engine.reference.orders import digest_accepted
 from engine.reference.risk import PRICED, STOPS, price_is_sane
 from engine.types import (
@@ -25,7 +25,6 @@ MAX_RATIO = 1_000
 """Bound of both numbers of a split's ratio."""
 
 MAX_HOLDING = 10**18
-MAX_INT64 = 2**63 - 1
 
 
 def session(state: State, command: Command) -> Refusal | int:

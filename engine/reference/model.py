@@ -32,6 +32,8 @@ TOKEN = 10**9
 MAX_POSITION_LIMIT = 10**15
 MAX_RATE = 10**7
 DAY_NS = 86_400 * 10**9
+MAX_INT64 = 2**63 - 1
+"""The largest number of a refusal; what is larger is told as this."""
 
 _MASK = (1 << 64) - 1
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from engine.reference.matching import act, wait_for_trigger
-from engine.reference.model import Cell, Order, Refusal, State
+from engine.reference.model import MAX_INT64, Cell, Order, Refusal, State
 from engine.reference.risk import (
     PRICED,
     STOPS,
     price_is_sane,
     refuse_fat_finger,
     refuse_new,
+    refuse_notional,
     refuse_position,
     refuse_rate,
     refuse_size,
@@ -155,7 +156,7 @@ def _find(state: State, command: Command) -> Order | Refusal:
     order_id, config = command.order_id, state.config
     position, partition = divmod(order_id - 1, config.partitions)
     if order_id < 1 or partition != config.partition or position >= state.accepted_count:
-        return Refusal(RejectReason.UNKNOWN_ORDER, order_id)
+        return Refusal(RejectReason.UNKNOWN_ORDER, min(order_id, MAX_INT64))
     if order_id not in state.owners:
         return Refusal(RejectReason.TOO_LATE)
     if state.owners[order_id] != command.firm:
@@ -182,11 +183,13 @@ def _refuse_amend(state: State, order: Order, command: Command) -> Refusal | Non
     refusal = _refuse_new_values(order, command, book.rules.max_qty)
     if refusal or _keeps_priority(order, command):
         return refusal
-    price, _, order_qty = _amended(order, command)
+    price, stop, order_qty = _amended(order, command)
+    dearer = order.ord_type == OrdType.STOP and stop * order_qty > order.stop_price_ticks * order.order_qty
     return (
         refuse_rate(state, firm)
         or refuse_size(firm, order_qty)
         or (refuse_fat_finger(book, order.side, price) if order.ord_type in PRICED else None)
+        or (refuse_notional(book, 2 * stop, order_qty) if dearer else None)
         or refuse_position(state, firm, order.firm, order.instrument, order.side, order_qty - order.order_qty)
     )
 

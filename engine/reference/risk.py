@@ -84,7 +84,7 @@ def _refuse_risk(state: State, command: Command) -> Refusal | None:
         refuse_rate(state, firm)
         or refuse_size(firm, command.qty)
         or (refuse_fat_finger(book, command.side, command.price_ticks) if command.ord_type in PRICED else None)
-        or _refuse_notional(book, command)
+        or refuse_notional(book, _doubled_price(book, command), command.qty)
         or refuse_position(state, firm, command.firm, command.instrument, command.side, command.qty)
         or _refuse_slot(state, command)
     )
@@ -124,14 +124,18 @@ def refuse_fat_finger(book: Book, side: int, price: int) -> Refusal | None:
     return Refusal(RejectReason.FAT_FINGER, price, anchor) if too_far else None
 
 
-def _refuse_notional(book: Book, command: Command) -> Refusal | None:
-    """Orders without a price: MARKET by the midpoint, STOP by its stop price."""
-    doubled = {
+def _doubled_price(book: Book, command: Command) -> int | None:
+    """What an order without a price is measured by, twice: MARKET by the midpoint, STOP by its stop price."""
+    return {
         OrdType.MARKET: twice_the_midpoint(book, command.side),
         OrdType.STOP: 2 * command.stop_price_ticks,
     }.get(OrdType(command.ord_type))
+
+
+def refuse_notional(book: Book, doubled: int | None, qty: int) -> Refusal | None:
+    """Worth more than the cap for orders without a price, at half of `doubled` ticks."""
     cap = book.rules.market_notional_cap
-    return Refusal(RejectReason.NOTIONAL_CAP, (doubled or 0) * command.qty // 2, cap) if over_cap(book, doubled, command.qty) else None
+    return Refusal(RejectReason.NOTIONAL_CAP, (doubled or 0) * qty // 2, cap) if over_cap(book, doubled, qty) else None
 
 
 def over_cap(book: Book, doubled: int | None, qty: int) -> bool:
@@ -141,9 +145,10 @@ def over_cap(book: Book, doubled: int | None, qty: int) -> bool:
 
 
 def refuse_position(state: State, firm: Firm, firm_id: int, instrument: int, side: int, more_qty: int) -> Refusal | None:
-    """The net position if everything open on that side traded, and `more_qty` too."""
+    """The net position if everything open on that side traded, and `more_qty` too. What adds nothing is not refused, though a limit that
+    was lowered may be passed already."""
     limit = firm.limits.position_limit
-    if not limit:
+    if not limit or more_qty <= 0:
         return None
     cell = state.cells.get((firm_id, instrument))
     net = cell.net if cell else 0

@@ -30,7 +30,7 @@ from engine.types import (
 
 FIRMS = 5
 PLAIN = InstrumentRules(max_qty=60)
-GUARDED = InstrumentRules(max_qty=50, reference_ticks=100, luld_bps=400, collar_bps=600, market_notional_cap=2_500, fat_finger_pct=108)
+GUARDED = InstrumentRules(max_qty=50, reference_ticks=100, luld_bps=400, collar_bps=600, market_notional_cap=1_000, fat_finger_pct=108)
 YOUNG = InstrumentRules(max_qty=40, luld_bps=300, collar_bps=150, fat_finger_pct=120, initial_state=SessionState.PRE_OPEN)
 
 CONFIGS = (
@@ -185,13 +185,14 @@ class Flow:
             "instrument": instrument,
             "price_ticks": self._price(instrument),
             "qty": self._qty(),
-            "stop_price_ticks": self._price(instrument),
+            "stop_price_ticks": self._price(instrument) // self.random.choice([1] * 5 + [2]),  # half: worth more when it is triggered
             "cl_ord_id": self.random.choice(self.names),
         }
 
     def _named_order(self) -> dict[str, Any]:
         live = [row[0] for instrument in range(self.instruments) for row in self.engine.orders(instrument)]
-        order_id = self.random.choice(live) if live and self.random.random() < 0.85 else self.random.choice([*self.ids[-30:], 0, 10**6])
+        others = [*self.ids[-30:], 0, 10**6, 2**64 - 1]
+        order_id = self.random.choice(live if live and self.random.random() < 0.85 else others)
         owner = self.owners.get(order_id, 1)
         return {"order_id": order_id, "firm": owner if self.random.random() < 0.93 else self._firm()}
 
@@ -246,7 +247,7 @@ def _sequences() -> st.SearchStrategy[list[Command]]:
     firm = st.sampled_from([1, 1, 2, 2, 3, 65_535])
     instrument = st.sampled_from([0, 0, 0, 1, 1, 2, 3])
     some = st.one_of(instrument, st.just(ALL_INSTRUMENTS))
-    order_id = st.one_of(st.integers(0, 20), st.integers(0, 60))
+    order_id = st.one_of(st.integers(0, 20), st.integers(0, 60), st.integers(0, 60), st.sampled_from([2**63, 2**64 - 1]))
     later = st.sampled_from([0, 0, 0, 1, 7, 15, 40, 100, 10**9])
     keep_or = st.one_of(st.just(0), near)
     said = st.sampled_from([ALL_INSTRUMENTS] * 6 + [0, 0, 1, 3])

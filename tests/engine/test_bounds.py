@@ -122,6 +122,13 @@ def test_a_loaded_engine_knows_every_order_id_that_was_ever_given():
     assert [report[9] for report in again.apply(2, firm=1, order_id=4)] == [RejectReason.UNKNOWN_ORDER]
 
 
+@pytest.mark.parametrize("order_id", [2**63 - 1, 2**63, 2**64 - 1])
+def test_an_order_id_that_no_signed_number_holds_is_told_as_the_largest_one(desk, order_id):
+    """The two engines told different numbers, and one of them a negative one."""
+    for refused in (desk.cancel(order_id), desk.reduce(order_id, 1), desk.amend(order_id, price=100)):
+        assert (refused.order_id, refused.reason, refused.value) == (order_id, RejectReason.UNKNOWN_ORDER, 2**63 - 1)
+
+
 def test_what_is_forgotten_makes_no_saved_state_grow():
     """One order that rested for days brought four bytes along for each order since."""
     config = EngineConfig(instruments=(InstrumentRules(),))

@@ -82,6 +82,52 @@ def test_the_position_limit_counts_everything_that_rests_as_if_it_had_traded(des
     assert desk.buy(10, 99, instrument=1).reason is RejectReason.NONE
 
 
+@pytest.mark.parametrize(
+    ("change", "numbers"),
+    [
+        ({"qty": 10**6}, ("NOTIONAL_CAP", 5 * 10**7, 1_000)),
+        ({"qty": 21}, ("NOTIONAL_CAP", 1_050, 1_000)),
+        ({"stop": 51}, ("NOTIONAL_CAP", 1_020, 1_000)),
+        ({"stop": 10, "qty": 101}, ("NOTIONAL_CAP", 1_010, 1_000)),
+        ({"stop": 10, "qty": 100}, ("NONE", 0, 0)),
+        ({"stop": 49}, ("NONE", 0, 0)),
+        ({"qty": 19}, ("NONE", 0, 0)),
+    ],
+    ids=str,
+)
+def test_an_amendment_of_a_waiting_stop_obeys_the_cap_that_a_new_one_obeys(make_desk, change, numbers):
+    """A stop without a price was let in small and amended to any size."""
+    desk = make_desk([InstrumentRules(market_notional_cap=1_000)])
+    assert refusal(desk.sell(100, stop=50)) == ("NOTIONAL_CAP", 5_000, 1_000)
+    stop = desk.sell(20, stop=50)
+    assert refusal(desk.amend(stop.order_id, **change)) == numbers
+
+
+def test_the_cap_refuses_no_amendment_that_makes_a_stop_worth_less_and_none_of_an_order_with_a_price(make_desk):
+    """A split rounded the stop price up, so that it is worth more than the cap already."""
+    desk = make_desk([InstrumentRules(market_notional_cap=1_000)])
+    stop, limited = desk.buy(20, stop=50, tif=TimeInForce.GTC), desk.buy(1, 50, stop=50, tif=TimeInForce.GTC)
+    desk.session(SessionState.CLOSED)
+    desk.corporate_action(3, 1)
+    desk.session(SessionState.CONTINUOUS)
+    assert [row[8:10] for row in desk.engine.orders(0)] == [(17, 60), (17, 3)]
+    assert refusal(desk.amend(stop.order_id, stop=18)) == ("NOTIONAL_CAP", 1_080, 1_000)
+    assert refusal(desk.amend(stop.order_id, stop=1_020, qty=1)) == ("NONE", 0, 0)
+    assert refusal(desk.amend(limited.order_id, stop=1_000, qty=1_000)) == ("NONE", 0, 0)
+
+
+def test_a_lowered_position_limit_refuses_no_amendment_that_adds_nothing(desk):
+    """Who had to get smaller was kept from it."""
+    for side in Side:
+        order = desk.order(side, 100, 100 if side == Side.BUY else 110)
+        desk.limits(1, position=50)
+        assert refusal(desk.amend(order.order_id, price=99 if side == Side.BUY else 111, qty=60)) == ("NONE", 0, 0)
+        assert refusal(desk.amend(order.order_id, price=98 if side == Side.BUY else 112)) == ("NONE", 0, 0)
+        assert refusal(desk.amend(order.order_id, qty=61)) == ("POSITION_LIMIT", 61, 50)
+        assert refusal(desk.order(side, 1, 105)) == ("POSITION_LIMIT", 61, 50)
+        desk.limits(1)
+
+
 def test_the_bucket_gives_its_burst_at_once_and_then_one_token_per_period(desk):
     desk.limits(1, rate=10, burst=3)
     replies = [desk.buy(1, 100).reason for _ in range(4)]

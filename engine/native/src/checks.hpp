@@ -73,7 +73,7 @@ inline State::Refusal State::check_risk(const Order& order, Qty order_qty, Qty m
     const PositionCell& cell = cells[order.cell];  // cell 0 is nobody's and stays zero
     const Qty held = order.side == Side::buy ? cell.net : -cell.net;
     const Qty would_be = held + cell.open[side_index(order.side)] + more_open;
-    if (would_be > row.position_limit) {
+    if (would_be > row.position_limit && more_open > 0) {  // a limit that was lowered refuses no amendment that adds nothing
       return {RejectReason::position_limit, would_be, row.position_limit};
     }
   }

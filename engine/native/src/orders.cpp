@@ -11,6 +11,11 @@ namespace {
 // A refused price in a report, which has room for sound ones only.
 constexpr std::int32_t shown(Price price) noexcept { return price == static_cast<std::int32_t>(price) ? static_cast<std::int32_t>(price) : 0; }
 
+// An id as the number of a refusal, which is signed.
+constexpr std::int64_t as_value(OrderId id) noexcept {
+  return static_cast<std::int64_t>(std::min<OrderId>(id, std::numeric_limits<std::int64_t>::max()));
+}
+
 }  // namespace
 
 void State::apply(const Command& command) {
@@ -251,7 +256,7 @@ void State::new_order(const Command& command) {
 inline OrderSlot State::find_live(const Command& command) {
   const std::uint64_t count = command.order_id == 0 ? 0 : count_of(command.order_id);
   if (count == 0) {
-    refuse(command, RejectReason::unknown_order, static_cast<std::int64_t>(command.order_id));
+    refuse(command, RejectReason::unknown_order, as_value(command.order_id));
     return kNoSlot;
   }
   const Whereabouts where = whereabouts[count];
@@ -356,7 +361,11 @@ void State::amend(const Command& command) {
 // The order loses its place: it goes out and comes in again like a new one, under its id.
 void State::amend_anew(const Command& command, OrderSlot slot, const Order& wanted) {
   (void)firm_row(wanted.firm);
-  const Refusal refusal = check_risk(wanted, Qty{wanted.cum} + wanted.leaves, wanted.leaves - slab[slot].leaves, 0);
+  const Order& order = slab[slot];
+  // Without a price is only a stop that waits: it may be worth more than the cap if it is worth no more than it was.
+  const bool dearer = std::int64_t{wanted.stop} * wanted.leaves > std::int64_t{order.stop} * order.leaves;
+  const std::int64_t twice_anchor = dearer ? 2 * std::int64_t{wanted.stop} : 0;
+  const Refusal refusal = check_risk(wanted, Qty{wanted.cum} + wanted.leaves, wanted.leaves - order.leaves, twice_anchor);
   if (refusal.reason != RejectReason::none) {
     refuse(command, refusal.reason, refusal.value, refusal.limit);
     return;
