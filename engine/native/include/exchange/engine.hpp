@@ -2,7 +2,8 @@
 //
 // Reports follow from the sequence of commands alone: no clock, no I/O, no randomness, no floating point, nothing that
 // depends on hash or address order. engine/reference/ is its specification and computes the same state_hash().
-// Once it has met as many orders as it was made for, apply() allocates nothing, locks nothing and calls no system.
+// Once it has met as many orders as it was made for, apply() of what members send in continuous trading allocates nothing,
+// locks nothing and calls no system.
 #pragma once
 
 #include <cstdint>
