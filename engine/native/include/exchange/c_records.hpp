@@ -6,12 +6,12 @@
 
 namespace exchange {
 
-// A cl_ord_id that is none makes a command of no kind, which the engine refuses as BAD_COMMAND.
+// A cl_ord_id that is none, or a reserved byte in use, makes a command of no kind, which the engine refuses as BAD_COMMAND.
 [[nodiscard]] inline Command command_of(const exch_command& from) noexcept {
   Command made;
   const std::size_t length = from.cl_ord_id_length;
   const auto parsed = length <= sizeof from.cl_ord_id ? ClOrdId::parse({from.cl_ord_id, length}) : std::nullopt;
-  made.kind = parsed ? static_cast<CommandKind>(from.kind) : CommandKind{};
+  made.kind = parsed && from.reserved == 0 ? static_cast<CommandKind>(from.kind) : CommandKind{};
   made.side = static_cast<Side>(from.side);
   made.ord_type = static_cast<OrdType>(from.ord_type);
   made.tif = static_cast<TimeInForce>(from.tif);

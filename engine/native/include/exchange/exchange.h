@@ -54,7 +54,7 @@ typedef struct exch_command {
   uint8_t stp;
   uint8_t state;
   uint8_t cl_ord_id_length; /* 0: none */
-  uint8_t reserved;         /* 0 */
+  uint8_t reserved;         /* 0, or the command is a bad one */
   uint32_t firm;
   uint32_t instrument;
   int64_t price_ticks;
@@ -104,12 +104,13 @@ exch_engine *exch_create(const exch_config *config, char *error, size_t error_si
 void exch_destroy(exch_engine *engine);
 
 /* Applies the commands in order. Returns how many reports wait to be polled; 0 with commands given: memory ran out, and
- * the engine must not be used further. */
+ * the engine must not be used further. A null pointer where something is wanted is answered with 0 by this and every
+ * other function (exch_save: -1), and nothing happens. */
 size_t exch_submit(exch_engine *engine, const exch_command *commands, size_t count);
 /* Moves up to `capacity` waiting reports, oldest first; returns how many. */
 size_t exch_poll(exch_engine *engine, exch_report *reports, size_t capacity);
 
-/* Up to `capacity` best levels of one side (1 buy, 2 sell); returns how many. */
+/* Up to `capacity` best levels of one side (1 buy, 2 sell; of any other none); returns how many. */
 size_t exch_depth(const exch_engine *engine, uint32_t instrument, uint8_t side, exch_level *levels, size_t capacity);
 /* What an uncross would do now: price and quantity, both 0 when the book is not crossed. */
 exch_level exch_indicative(const exch_engine *engine, uint32_t instrument);
