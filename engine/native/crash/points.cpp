@@ -252,7 +252,7 @@ int sync_here(int fd) {
   return done;
 }
 
-constexpr exchange::FileOps kOps{write_here, sync_here};
+constexpr exchange::FileOps kOps{write_here, sync_here, ::fallocate};
 
 bool take_number(std::string_view& text, std::uint64_t& number) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);

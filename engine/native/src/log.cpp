@@ -185,6 +185,9 @@ std::uint64_t Log::State::open_for_append(const LogScan& scan) {
     if (const auto problem = open_segment(config.dir, found->index, use_of(config.ack_policy), *current)) {
       throw log_error(*problem, config.dir);
     }
+    if (const int error = own_blocks(*current, use_of(config.ack_policy)); error != 0) {
+      throw system_error_of(current->path, "its blocks cannot be reserved", error);
+    }
   } else {
     const std::atomic<bool> never{false};
     ++last;

@@ -1,4 +1,4 @@
-// The two system calls whose failures decide the fate of a batch, replaceable so that tests can make them fail.
+// The system calls whose failures decide the fate of a batch or of a segment, replaceable so that tests can make them fail.
 #pragma once
 
 #include <sys/types.h>
@@ -10,6 +10,7 @@ namespace exchange {
 struct FileOps {
   ssize_t (*write)(int fd, const void* from, std::size_t size, off_t offset);
   int (*sync)(int fd);  // fdatasync
+  int (*reserve)(int fd, int mode, off_t offset, off_t size);  // fallocate
 };
 
 [[nodiscard]] const FileOps& file_ops() noexcept;

@@ -16,7 +16,7 @@ namespace exchange {
 
 namespace {
 
-constexpr FileOps kRealOps{::pwrite, ::fdatasync};
+constexpr FileOps kRealOps{::pwrite, ::fdatasync, ::fallocate};
 std::atomic<const FileOps*> current_ops{&kRealOps};
 
 }  // namespace
@@ -78,7 +78,7 @@ Transfer zero_at(int fd, std::uint64_t size, std::uint64_t offset) noexcept {
 }
 
 int reserve_blocks(int fd, std::uint64_t size) noexcept {
-  while (::fallocate(fd, 0, 0, static_cast<off_t>(size)) != 0) {
+  while (file_ops().reserve(fd, 0, 0, static_cast<off_t>(size)) != 0) {
     if (errno != EINTR) {
       return errno == ENOSYS ? EOPNOTSUPP : errno;
     }

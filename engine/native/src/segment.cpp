@@ -226,6 +226,11 @@ std::optional<LogProblem> open_segment(const std::string& dir, std::uint64_t ind
   return std::nullopt;
 }
 
+int own_blocks(const Segment& segment, SegmentUse use) noexcept {
+  const int error = use == SegmentUse::memory ? reserve_blocks(segment.fd.get(), segment.header.file_size()) : 0;
+  return error == EOPNOTSUPP ? 0 : error;
+}
+
 std::vector<std::uint64_t> list_segments(const std::string& dir) {
   std::vector<std::uint64_t> indexes;
   try {

@@ -61,6 +61,10 @@ void settle_segment(const std::string& dir, const Segment& segment) noexcept;
 // Opens a segment and checks its header against itself and its file. The problem, or nothing.
 [[nodiscard]] std::optional<LogProblem> open_segment(const std::string& dir, std::uint64_t index, SegmentUse use, Segment& segment);
 
+// Fills the holes of a segment that was there already (a sparse copy has some): on a full disk a store into one would end
+// the process. Only under `memory`, whose records are stored. 0 or errno; 0 too where the file system cannot.
+[[nodiscard]] int own_blocks(const Segment& segment, SegmentUse use) noexcept;
+
 // The indexes of the segments in `dir`, ascending. Throws LogError.
 [[nodiscard]] std::vector<std::uint64_t> list_segments(const std::string& dir);
 // Removes what unfinished creations left. Throws LogError.

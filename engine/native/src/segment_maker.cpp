@@ -112,7 +112,7 @@ int SegmentMaker::make(Segment& made) noexcept {
     return create_segment(dir_, next_, use_, stopping_, made);
   }
   try {
-    return open_segment(dir_, next_.index, use_, made) ? EIO : 0;
+    return open_segment(dir_, next_.index, use_, made) ? EIO : own_blocks(made, use_);
   } catch (...) {
     return ENOMEM;
   }

@@ -99,7 +99,7 @@ struct Faults {
   Faults(Faults&&) = delete;
   Faults& operator=(Faults&&) = delete;
 
-  static constexpr FileOps kOps{&Faults::write, &Faults::sync};
+  static constexpr FileOps kOps{&Faults::write, &Faults::sync, ::fallocate};
 };
 
 TEST("what a journal confirms comes back, under both policies, over segments and beyond the ring") {
