@@ -91,8 +91,8 @@ const Segment* SegmentMaker::attempt() noexcept {
     auto made = std::make_unique<Segment>();
     error = make(*made);
     if (error == 0) {
-      handed_out = made.get();
-      in_use_.push_back(handed_out);
+      in_use_.push_back(made.get());
+      handed_out = made.get();  // behind the last thing that may throw, or nobody would own it
       next_.first_seq_num = made->header.end_seq_num();
       ++next_.index;
       wanted_.store(false, std::memory_order_release);
