@@ -1,7 +1,6 @@
 #include "exchange/apply_thread.hpp"
 
 #include <exception>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -18,14 +17,16 @@ constexpr std::size_t kOnTheWay = 8;
 }  // namespace
 
 struct ApplyThread::Impl {
-  Impl(Engine& to, OnReports tell) : engine(to), on_reports(std::move(tell)) { batch.reserve(kBatch); }
+  Impl(Engine& to, OnReports tell, On where) : engine(to), on_reports(std::move(tell)), no_thread(where == On::caller) {
+    batch.reserve(kBatch);
+  }
 
   Engine& engine;
   OnReports on_reports;
   std::vector<Command> batch;  // not handed over yet
   HandOver<std::vector<Command>, kOnTheWay> queue;
   std::thread thread;
-  bool no_thread = false;      // there was none to be had
+  bool no_thread;              // none is wanted, or there was none to be had
   std::exception_ptr failure;  // the thread's until it is joined
 
   void apply(std::vector<Command>& commands) {
@@ -38,8 +39,9 @@ struct ApplyThread::Impl {
   void run() noexcept;
   void start() noexcept;
   void hand_over();
+  void apply_here();
   void join();
-  void rethrow() const;
+  void rethrow();
 };
 
 void ApplyThread::Impl::run() noexcept {
@@ -57,25 +59,38 @@ void ApplyThread::Impl::start() noexcept {
   queue.open();
   try {
     thread = start_quiet_thread([this] { run(); });
-  } catch (const std::system_error&) {
+  } catch (const std::exception&) {
     no_thread = true;
   }
 }
 
 void ApplyThread::Impl::hand_over() {
-  if (!thread.joinable() && !no_thread) {
+  if (!thread.joinable()) {
     rethrow();
-    start();
+    if (!no_thread) {
+      start();
+    }
   }
   if (no_thread) {
-    apply(batch);
+    apply_here();
   } else if (!queue.push(batch)) {
     join();
   }
 }
 
-void ApplyThread::Impl::rethrow() const {
+// On the caller's thread, with the promise of run(): a batch that throws is the last one.
+void ApplyThread::Impl::apply_here() {
+  try {
+    apply(batch);
+  } catch (...) {
+    failure = std::current_exception();
+    rethrow();
+  }
+}
+
+void ApplyThread::Impl::rethrow() {
   if (failure) {
+    batch.clear();  // never to be applied
     std::rethrow_exception(failure);
   }
 }
@@ -88,7 +103,8 @@ void ApplyThread::Impl::join() {
   rethrow();
 }
 
-ApplyThread::ApplyThread(Engine& engine, OnReports on_reports) : impl_(std::make_unique<Impl>(engine, std::move(on_reports))) {}
+ApplyThread::ApplyThread(Engine& engine, OnReports on_reports, On where)
+    : impl_(std::make_unique<Impl>(engine, std::move(on_reports), where)) {}
 
 ApplyThread::~ApplyThread() {
   if (impl_->thread.joinable()) {
@@ -106,7 +122,7 @@ void ApplyThread::add(const Command& command) {
 
 void ApplyThread::finish() {
   impl_->join();
-  impl_->apply(impl_->batch);
+  impl_->apply_here();
 }
 
 }  // namespace exchange

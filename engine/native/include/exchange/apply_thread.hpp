@@ -2,6 +2,7 @@
 // caller makes the next ones: a core that starts reads its log so.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
@@ -12,12 +13,14 @@ namespace exchange {
 
 class ApplyThread {
  public:
-  // On the thread, for each batch: its reports, valid during the call.
+  // Where the work is done, for each batch: its reports, valid during the call.
   using OnReports = std::function<void(std::span<const Report>)>;
 
-  // The engine is this object's until finish() has come back. No thread is started for less than a batch; where none
-  // is to be had, the work is done without.
-  explicit ApplyThread(Engine& engine, OnReports on_reports = {});
+  // Where the work is done. `caller` is also what becomes of `thread` where none is to be had.
+  enum class On : std::uint8_t { thread, caller };
+
+  // The engine is this object's until finish() has come back. No thread is started for less than a batch.
+  explicit ApplyThread(Engine& engine, OnReports on_reports = {}, On where = On::thread);
   ApplyThread(const ApplyThread&) = delete;
   ApplyThread& operator=(const ApplyThread&) = delete;
   ApplyThread(ApplyThread&&) = delete;
