@@ -1,5 +1,5 @@
-// A good snapshot, damaged as the bytes say: as a file, where every damage must be noticed; and as a state inside a file
-// whose sums are right, where loading either refuses or makes an engine that can be used, saved and loaded again.
+// A good snapshot, damaged as the bytes say: as a file or as a bare state, where every damage must be noticed; and as a
+// state whose sums are right, where loading either refuses or makes an engine that can be used, saved and loaded again.
 #include <algorithm>
 #include <exception>
 #include <filesystem>
@@ -13,17 +13,13 @@
 #include "exchange/bytes.hpp"
 #include "exchange/snapshot.hpp"
 #include "flow_support.hpp"
+#include "saved_state.hpp"
 
 namespace {
 
 using namespace exchange;
-using Bytes = std::vector<std::uint8_t>;
-
-Bytes saved(const Engine& engine) {
-  Bytes made;
-  engine.save([&made](std::span<const std::uint8_t> piece) { made.insert(made.end(), piece.begin(), piece.end()); });
-  return made;
-}
+using support::saved;
+using Bytes = support::StateBytes;
 
 Engine sample_engine() {
   Engine engine(support::flow_config());
@@ -39,14 +35,8 @@ const Bytes& good_state() {
 }
 
 bool load(Engine& engine, const Bytes& state) {
-  std::size_t at = 0;
   try {
-    engine.load([&](std::span<std::uint8_t> to) {
-      const std::size_t part = std::min(to.size(), state.size() - at);
-      std::copy_n(state.begin() + static_cast<std::ptrdiff_t>(at), part, to.begin());
-      at += part;
-      return part;
-    });
+    support::load(engine, state);
   } catch (const std::exception&) {
     return false;
   }
@@ -76,13 +66,23 @@ void use(Engine& engine) {
   CHECK(again.state_hash() == engine.state_hash());
 }
 
-void state_inside_right_sums(ByteReader& from) {
-  Bytes state = good_state();
-  change(state, from);
+void with_right_sum(Bytes state) {
+  support::make_sum_right(state);
   Engine engine(support::flow_config());
   if (load(engine, state)) {
     use(engine);
   }
+}
+
+Bytes changed_state(ByteReader& from) {
+  Bytes state = good_state();
+  change(state, from);
+  return state;
+}
+
+void bare_state(const Bytes& state) {
+  Engine engine(support::flow_config());
+  CHECK(load(engine, state) == (state == good_state()));
 }
 
 // Written and synced once; afterwards the bytes are enough.
@@ -122,10 +122,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (data[0] % 4 == 0) {
     file(from);
   } else if (data[0] % 4 == 1) {
-    Engine engine(support::flow_config());
-    (void)load(engine, Bytes(data + 1, data + size));
+    with_right_sum(Bytes(data + 1, data + size));
+  } else if (data[0] % 4 == 2) {
+    with_right_sum(changed_state(from));
   } else {
-    state_inside_right_sums(from);
+    bare_state(changed_state(from));
   }
   return 0;
 }

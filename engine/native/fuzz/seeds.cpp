@@ -209,8 +209,8 @@ std::vector<Seed> snapshot_seeds() {
   seeds.push_back({"header-byte", {0, 8, 0, 1, 1}});
   seeds.push_back({"cut-file", {0, 0, 32, 0, 0}});
   seeds.push_back({"untouched-state", {2}});
-  for (std::uint8_t at = 0; at < 12; ++at) {  // one byte changed, all over the state
-    seeds.push_back({numbered("change", at), {3, static_cast<std::uint8_t>(at * 37), at, 1, static_cast<std::uint8_t>(at * 3)}});
+  for (std::uint8_t at = 0; at < 12; ++at) {  // one byte changed, all over the state, with the sum made right and without
+    seeds.push_back({numbered("change", at), {static_cast<std::uint8_t>(2 + at % 2), static_cast<std::uint8_t>(at * 37), at, 1, static_cast<std::uint8_t>(at * 3)}});
   }
   return seeds;
 }

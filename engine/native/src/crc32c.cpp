@@ -43,8 +43,8 @@ std::uint64_t word_at(const std::uint8_t* at) noexcept {
   return word;
 }
 
-__attribute__((target("sse4.2"))) std::uint32_t crc32c_sse42(std::span<const std::uint8_t> data) noexcept {
-  std::uint64_t crc = ~std::uint32_t{0};
+__attribute__((target("sse4.2"))) std::uint32_t crc32c_sse42(std::span<const std::uint8_t> data, std::uint32_t before) noexcept {
+  std::uint64_t crc = ~before;
   std::size_t at = 0;
   for (; at + 8 <= data.size(); at += 8) {
     crc = _mm_crc32_u64(crc, word_at(data.data() + at));
@@ -91,22 +91,22 @@ __attribute__((target("sse4.2,pclmul"))) std::uint32_t crc32c_lanes(std::span<co
 
 }  // namespace
 
-std::uint32_t crc32c_table(std::span<const std::uint8_t> data) noexcept {
-  std::uint32_t crc = ~std::uint32_t{0};
+std::uint32_t crc32c_table(std::span<const std::uint8_t> data, std::uint32_t before) noexcept {
+  std::uint32_t crc = ~before;
   for (const std::uint8_t byte : data) {
     crc = kTable[(crc ^ byte) & 0xFFU] ^ (crc >> 8U);
   }
   return ~crc;
 }
 
-std::uint32_t crc32c(std::span<const std::uint8_t> data) noexcept {
+std::uint32_t crc32c(std::span<const std::uint8_t> data, std::uint32_t before) noexcept {
 #if defined(__x86_64__)
   static const bool has_instruction = __builtin_cpu_supports("sse4.2") != 0;
   if (has_instruction) {
-    return crc32c_sse42(data);
+    return crc32c_sse42(data, before);
   }
 #endif
-  return crc32c_table(data);
+  return crc32c_table(data, before);
 }
 
 std::uint32_t crc32c_record(std::span<const std::uint8_t, kRecordCrcBytes> data) noexcept {

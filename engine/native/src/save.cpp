@@ -1,10 +1,13 @@
 // The state as bytes, and back: little-endian words, in the order written here. What can be computed from the rest
-// (level sums, open quantities, bands, indexes) is not stored but built again, and the state hash proves it.
+// (level sums, open quantities, bands, indexes) is not stored but built again. The last word is the CRC-32C of all in front
+// of it: bytes that are not the ones that were saved are refused, and what has a right sum is checked all the same, so
+// that nothing computed from it can overflow.
 #include <array>
 #include <stdexcept>
 #include <string>
 
 #include "exchange/bytes.hpp"
+#include "exchange/crc32c.hpp"
 #include "lists.hpp"
 #include "state.hpp"
 
@@ -12,10 +15,12 @@ namespace exchange {
 
 namespace {
 
-constexpr std::uint64_t kVersion = 3;
+constexpr std::uint64_t kVersion = 4;
 // Of the orders since the oldest that rests: a bound on what a damaged count may make us reserve.
 constexpr std::uint64_t kMostOrders = std::uint64_t{1} << 44U;  // what the address space has numbers for
 constexpr std::uint64_t kMostKept = std::uint64_t{1} << 36U;
+// Far beyond what trades can make of a holding, which a corporate action ends at 10^18; as far from the end of 64 bits.
+constexpr Qty kMostHeld = Qty{1} << 62U;
 constexpr std::size_t kPiece = std::size_t{1} << 16U;
 
 class Saver {
@@ -34,17 +39,27 @@ class Saver {
     word(static_cast<std::uint8_t>(value.size()));
     buffer_.insert(buffer_.end(), value.begin(), value.end());
   }
+  // The sum is the last there is.
+  void finish() {
+    sum_ = crc32c(buffer_, sum_);
+    buffer_.resize(buffer_.size() + sizeof sum_);
+    store_le(buffer_.data() + buffer_.size() - sizeof sum_, sum_);
+    put_(buffer_);
+  }
+
+ private:
   void flush() {
+    sum_ = crc32c(buffer_, sum_);
     put_(buffer_);
     buffer_.clear();
   }
 
- private:
   const std::function<void(std::span<const std::uint8_t>)>& put_;
   std::vector<std::uint8_t> buffer_;
+  std::uint32_t sum_ = 0;  // of what was put
 };
 
-[[noreturn]] void bad(const char* what) { throw std::runtime_error(std::string("the saved state is not sound: ") + what); }
+[[noreturn]] void bad(const std::string& what) { throw std::runtime_error("the saved state is not sound: " + what); }
 
 void need(bool holds, const char* what) {
   if (!holds) {
@@ -58,7 +73,7 @@ class Loader {
   template <std::integral T>
   T word() {
     if (end_ - at_ < sizeof(T)) {
-      fill();
+      fill(sizeof(T));
     }
     at_ += sizeof(T);
     return load_le<T>(buffer_.data() + at_ - sizeof(T));
@@ -78,15 +93,23 @@ class Loader {
     return {reinterpret_cast<const char*>(buffer_.data() + at_ - size), size};
   }
   void finish() {
+    take_into_sum();
+    const std::uint32_t wanted = sum_;
+    need(word<std::uint32_t>() == wanted, "its sum (CRC) is another");
     std::array<std::uint8_t, 1> more{};
     need(at_ == end_ && get_(more) == 0, "something follows its end");
   }
 
  private:
-  void fill(std::size_t wanted = 8) {
+  void take_into_sum() noexcept {
+    sum_ = crc32c(std::span(buffer_).subspan(summed_, at_ - summed_), sum_);
+    summed_ = at_;
+  }
+  void fill(std::size_t wanted) {
+    take_into_sum();
     std::copy(buffer_.begin() + static_cast<std::ptrdiff_t>(at_), buffer_.begin() + static_cast<std::ptrdiff_t>(end_), buffer_.begin());
     end_ -= at_;
-    at_ = 0;
+    at_ = summed_ = 0;
     while (end_ < wanted) {
       const std::size_t got = get_(std::span(buffer_).subspan(end_));
       need(got != 0 && got <= buffer_.size() - end_, "it ends too early");
@@ -98,6 +121,8 @@ class Loader {
   std::vector<std::uint8_t> buffer_;
   std::size_t at_ = 0;
   std::size_t end_ = 0;
+  std::size_t summed_ = 0;  // in front of it all is in the sum
+  std::uint32_t sum_ = 0;
 };
 
 void save_order(Saver& to, const Order& order) {
@@ -126,8 +151,8 @@ Order load_order(Loader& from) {
   order.price = from.between<std::int32_t>(0, kMax, "a price");
   order.stop = from.between<std::int32_t>(0, kMax, "a stop price");
   order.leaves = from.between<std::int32_t>(1, kMax, "a quantity");
-  order.cum = from.between<std::int32_t>(0, kMax, "a filled quantity");
-  order.cum_notional = from.word<std::int64_t>();
+  order.cum = from.between<std::int32_t>(0, static_cast<std::int32_t>(kMaxOrderQty) - order.leaves, "a filled quantity");
+  order.cum_notional = from.between<std::int64_t>(0, order.cum * kMaxPriceTicks, "the worth of what was filled");
   const bool stop = order.type != OrdType::limit;
   need((order.price != 0) == (order.type != OrdType::stop), "an order's price does not fit its type");
   need((order.stop != 0) == stop && (!order.untriggered || stop) && (order.untriggered || order.type != OrdType::stop),
@@ -155,7 +180,8 @@ void load_instrument(Loader& from, State& state, Instrument& in) {
   state.set_reference(in, from.between<std::int32_t>(0, kMax, "a reference price"));
   in.last_px = from.between<std::int32_t>(0, kMax, "a last price");
   in.last_qty = from.between<std::int32_t>(0, kMax, "a last quantity");
-  const auto deadline = from.word<TimeNs>();
+  const TimeNs wait = timer == TimerKind::halt ? state.config.halt_ns : state.config.limit_state_ns;
+  const auto deadline = from.between<TimeNs>(0, timer == TimerKind::none ? 0 : state.now + wait, "a deadline");
   if (timer != TimerKind::none) {
     state.set_timer(in, timer, deadline);
   }
@@ -204,7 +230,7 @@ void load_firms(Loader& from, State& state) {
     row.rate = from.between<std::int64_t>(0, 10'000'000, "a rate");
     row.burst = from.between<std::int64_t>(row.rate > 0 ? 1 : 0, 10'000'000, "a burst");
     row.tokens = from.between<std::int64_t>(0, row.burst * kToken, "a bucket");
-    row.last = from.word<TimeNs>();
+    row.last = from.between<TimeNs>(0, state.now, "the time of a bucket");
     set_fill_time(row);
     row.stp = static_cast<StpMode>(from.between<std::uint8_t>(0, 3, "a self-trade mode"));
     row.killed = from.between<std::uint8_t>(0, 1, "a flag") == 1;
@@ -229,9 +255,13 @@ void load_cells(Loader& from, State& state) {
     const auto instrument = from.between<InstrumentId>(0, static_cast<InstrumentId>(state.instruments.size() - 1), "an instrument");
     need(state.firms[firm].used, "a position of a firm that is not known");
     PositionCell& cell = state.cells[state.make_cell(firm, instrument)];
-    for (std::int64_t* const value : {&cell.net, &cell.bought, &cell.sold, &cell.cash, &cell.maker_qty, &cell.taker_qty}) {
-      *value = from.word<std::int64_t>();
-    }
+    constexpr const char* kOfTheDay = "a quantity of the day";
+    cell.net = from.between<Qty>(-kMostHeld, kMostHeld, "a position");
+    cell.bought = from.between<Qty>(0, kMostHeld, kOfTheDay);
+    cell.sold = from.between<Qty>(0, kMostHeld, kOfTheDay);
+    cell.cash = from.word<std::int64_t>();  // may wrap
+    cell.maker_qty = from.between<Qty>(0, kMostHeld, kOfTheDay);
+    cell.taker_qty = from.between<Qty>(0, kMostHeld, kOfTheDay);
   }
 }
 
@@ -313,21 +343,23 @@ void Engine::save(const std::function<void(std::span<const std::uint8_t>)>& put)
     save_instrument(to, state, in);
   }
   save_cells(to, state);
-  to.flush();
+  to.finish();
 }
 
 void Engine::load(const std::function<std::size_t(std::span<std::uint8_t>)>& get) {
   State& state = *state_;
   need(state.seq_num == 0, "the engine has seen commands already");
   Loader from(get);
-  need(from.word<std::uint64_t>() == kVersion, "it has another format");
+  if (const auto version = from.word<std::uint64_t>(); version != kVersion) {
+    bad("it has format version " + std::to_string(version) + ", this program reads version " + std::to_string(kVersion));
+  }
   need(from.word<std::uint64_t>() == state.digest, "it was made under another configuration");
   state.seq_num = from.word<SeqNum>();
   state.accepted_count = from.between<std::uint64_t>(0, std::min(state.seq_num, kMostOrders), "the number of orders");
   state.trade_count = from.word<std::uint64_t>();
   state.exec_id = from.word<ExecId>();
-  state.now = from.word<TimeNs>();
-  state.last_tick = from.word<TimeNs>();
+  state.now = from.between<TimeNs>(0, kMaxTsNs, "the time");
+  state.last_tick = from.between<TimeNs>(0, state.now, "the time of the last command");
   state.accepted = Digest(from.word<std::uint64_t>());
   load_firms(from, state);
   load_ids(from, state);

@@ -7,9 +7,10 @@
 
 namespace exchange {
 
-[[nodiscard]] std::uint32_t crc32c(std::span<const std::uint8_t> data) noexcept;
+// `before`: the CRC of what stands in front of `data`, when it is taken piece by piece.
+[[nodiscard]] std::uint32_t crc32c(std::span<const std::uint8_t> data, std::uint32_t before = 0) noexcept;
 // The table version, kept visible so that a test can hold the others against it.
-[[nodiscard]] std::uint32_t crc32c_table(std::span<const std::uint8_t> data) noexcept;
+[[nodiscard]] std::uint32_t crc32c_table(std::span<const std::uint8_t> data, std::uint32_t before = 0) noexcept;
 
 // The part of a log record that its CRC covers. The same CRC as above, in three lanes at once: one lane alone would
 // wait for the instruction's latency 15 times over.
