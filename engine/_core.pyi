@@ -45,7 +45,8 @@ class Engine:
     ) -> list[tuple[int, ...]]:
         """One command; its reports. Raises TypeError when a number does not fit its field."""
     def apply_batch(self, commands: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """Records of exch_command in, of exch_report out (exchange/exchange.h). Raises ValueError on a part of a record."""
+        """Records of exch_command in, of exch_report out (exchange/exchange.h). Raises ValueError on a part of a record, TypeError on
+        anything but a contiguous array of bytes in one dimension: nothing is converted."""
     def depth(
         self, instrument: int, levels: int
     ) -> tuple[list[tuple[int, int]], list[tuple[int, int]], tuple[int, int] | None, int, bool, tuple[int, int, int]]:

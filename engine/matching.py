@@ -50,17 +50,63 @@ assert REPORT.itemsize == _core.REPORT_SIZE
 def commands(count: int, cl_ord_ids: npt.ArrayLike | None = None, **columns: npt.ArrayLike) -> Records:
     """`count` commands with the given columns; a scalar stands for all of them, and what is not given is 0.
 
-    Raises ValueError for a column that COMMAND does not have, or whose length is not `count`.
+    Numbers are integers, texts ASCII. Raises ValueError for a column that COMMAND does not have or whose length is not `count`, and for a
+    value that its field cannot hold: nothing is rounded, cut or wrapped.
     """
     made = np.zeros(count, dtype=COMMAND)
     for name, values in columns.items():
         if COMMAND.names is None or name not in COMMAND.names:
             raise ValueError(f"a command has no field {name}; it has {', '.join(COMMAND.names or ())}")
-        made[name] = values
+        made[name] = (_texts if COMMAND[name].kind == "S" else _numbers)(name, name, values, count)
     if cl_ord_ids is not None:
-        made["cl_ord_id"] = cl_ord_ids
+        made["cl_ord_id"] = _texts("cl_ord_ids", "cl_ord_id", cl_ord_ids, count)
         made["cl_ord_id_length"] = np.char.str_len(made["cl_ord_id"])
     return made
+
+
+def _as_array(column: str, values: npt.ArrayLike, count: int, dtype: type[object] | None = None) -> npt.NDArray[Any]:
+    try:
+        given = np.asarray(values, dtype=dtype)
+    except ValueError as error:
+        raise ValueError(f"{column}: {error}") from error
+    if given.shape not in ((), (count,)):
+        raise ValueError(f"{column}: expected one value or {count} of them, not an array of the shape {given.shape}")
+    return given
+
+
+def _place(column: str, given: npt.NDArray[Any], index: int) -> str:
+    return column if given.shape == () else f"{column}[{index}]"
+
+
+def _numbers(column: str, field: str, values: npt.ArrayLike, count: int) -> npt.NDArray[Any]:
+    bounds = np.iinfo(COMMAND[field])
+    given = _as_array(column, values, count)
+    if given.dtype.kind in "iu" and (given.size == 0 or (int(given.min()) >= bounds.min and int(given.max()) <= bounds.max)):
+        return given
+    if given.size > 0 and given.dtype.kind not in "iufO":
+        raise ValueError(f"{_place(column, given, 0)}: {given.reshape(-1)[0]!r} is no integer")
+    # One by one: for the first that does not fit, and because numpy itself makes floats of some mixtures of integers.
+    apart = _as_array(column, values, count, object)
+    for index, value in enumerate(apart.reshape(-1)):
+        if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+            raise ValueError(f"{_place(column, apart, index)}: {value!r} is no integer")
+        if not bounds.min <= int(value) <= bounds.max:
+            raise ValueError(f"{_place(column, apart, index)}: {value} does not lie in {bounds.min}..{bounds.max}")
+    return apart
+
+
+def _texts(column: str, field: str, values: npt.ArrayLike, count: int) -> npt.NDArray[np.bytes_]:
+    room = COMMAND[field].itemsize
+    given = _as_array(column, values, count, object)
+    texts = []
+    for index, value in enumerate(given.reshape(-1)):
+        text = value.encode("ascii", "replace") if isinstance(value, str) else value
+        if not isinstance(text, bytes) or (isinstance(value, str) and not value.isascii()) or b"\0" in text:
+            raise ValueError(f"{_place(column, given, index)}: {value!r} is no ASCII text")
+        if len(text) > room:
+            raise ValueError(f"{_place(column, given, index)}: {value!r} has {len(text)} characters, more than {room}")
+        texts.append(text)
+    return np.array(texts, dtype=COMMAND[field]).reshape(given.shape)
 
 
 class MatchingEngine:
@@ -76,6 +122,9 @@ class MatchingEngine:
 
     def submit(self, batch: Records) -> Records:
         """Applies commands in order; returns every report, in order. Raises ValueError unless `batch` is a 1-d array of COMMAND."""
+        given: object = batch  # whatever the caller's types say
+        if not isinstance(given, np.ndarray):
+            raise ValueError(f"expected a 1-d array of engine.matching.COMMAND, not a {type(given).__name__}")
         if batch.dtype != COMMAND or batch.ndim != 1:
             raise ValueError(f"expected a 1-d array of engine.matching.COMMAND, not {batch.ndim}-d of {batch.dtype}")
         plain = np.ascontiguousarray(batch).view(np.uint8)

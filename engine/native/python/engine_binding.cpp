@@ -154,7 +154,7 @@ void bind_engine(nb::module_& m) {
           "__init__", [](exchange::Engine* at, const nb::handle& config) { new (at) exchange::Engine(binding::config_of(config)); }, "config"_a)
       .def("apply", &apply, "kind"_a, "side"_a = 1, "ord_type"_a = 2, "tif"_a = 0, "stp"_a = 0, "state"_a = 0, "firm"_a = 0,
            "instrument"_a = 0, "price_ticks"_a = 0, "qty"_a = 0, "stop_price_ticks"_a = 0, "order_id"_a = 0, "ts_ns"_a = 0, "cl_ord_id"_a = "")
-      .def("apply_batch", &apply_batch, "commands"_a)
+      .def("apply_batch", &apply_batch, nb::arg("commands").noconvert())  // or floats would be taken for bytes
       .def("depth", &depth, "instrument"_a, "levels"_a)
       .def(
           "indicative", [](const exchange::Engine& engine, std::uint32_t i) { return indicative_tuple(engine.indicative(i)); }, "instrument"_a)
