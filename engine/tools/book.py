@@ -72,14 +72,22 @@ def book_at(log: VenueLog, symbol: str, moment: Moment, levels: int, with_orders
 
 
 def _refuse_outside(replayer: _core.Replayer, moment: Moment, zone: tzinfo) -> None:
-    first, last = replayer.first_place(), replayer.last_place()
-    if first is None or last is None:
+    """The end of the log is looked for in an error only: damage far behind the moment does not concern the book."""
+    if replayer.first_place() is None:
         raise VenueError("the log holds no command yet", hint="is it the folder of the core that you mean?")
-    span = f"it reaches from {moment_text(first[2], zone)} (seq_num {first[0]}) to {moment_text(last[2], zone)} (seq_num {last[0]})"
-    if replayer.place()[0] == 0:
-        raise VenueError(f"the log begins later: {span}", hint="ask for a moment inside")
-    if (moment.ts_ns is not None and moment.ts_ns > last[2]) or (moment.seq_num is not None and moment.seq_num > last[0]):
-        raise VenueError(f"the log ends before that: {span}", hint="--at last shows the book after its last command")
+    seq_num, _, ts_ns, _ = replayer.place()
+    if seq_num == 0:
+        raise VenueError(f"the log begins later: {_span(replayer, zone)}", hint="ask for a moment inside")
+    later = moment.ts_ns is not None and moment.ts_ns > ts_ns and replayer.next_place() is None
+    if later or (moment.seq_num is not None and moment.seq_num > seq_num):
+        raise VenueError(f"the log ends before that: {_span(replayer, zone)}", hint="--at last shows the book after its last command")
+
+
+def _span(replayer: _core.Replayer, zone: tzinfo) -> str:
+    first, last = replayer.first_place(), replayer.last_place()
+    assert first is not None
+    assert last is not None
+    return f"it reaches from {moment_text(first[2], zone)} (seq_num {first[0]}) to {moment_text(last[2], zone)} (seq_num {last[0]})"
 
 
 def _view(replayer: _core.Replayer, instrument: Instrument, partition: int, levels: int, with_orders: bool) -> BookView:

@@ -283,7 +283,8 @@ std::optional<ReplayPlace> Replayer::next_place() {
 
 std::optional<ReplayPlace> Replayer::first_place() const { return place_at(state_->log_dir, 1); }
 
-// Records are dense from 1: two bounds that close in on the last one.
+// Records are dense from 1: two bounds that close in on the last one. They may have closed in on damage instead: reading on
+// from there tells.
 std::optional<ReplayPlace> Replayer::last_place() const {
   std::optional<ReplayPlace> last = first_place();
   if (!last) {
@@ -301,6 +302,11 @@ std::optional<ReplayPlace> Replayer::last_place() const {
     } else {
       missing = middle;
     }
+  }
+  ReplayFeed feed(state_->log_dir, last->seq_num);
+  FeedBatch batch;
+  while (feed.next(batch)) {
+    last = batch.place(batch.commands.size() - 1);
   }
   return last;
 }
@@ -327,24 +333,20 @@ MadeSnapshot make_snapshot(Replayer& replayer, std::size_t keep) {
   return made;
 }
 
+// By the feed, as every replay: it tells damage in the middle from the end of the log.
 std::vector<FoundCommand> find_commands(const std::string& log_dir, std::uint64_t config_digest, std::uint64_t command_kinds) {
-  LogReader reader(log_dir, 1);
-  if (reader.config_digest() != config_digest) {
-    other_instruments(log_dir, reader.config_digest());
+  ReplayFeed feed(log_dir, 1);
+  if (feed.config_digest() != config_digest) {
+    other_instruments(log_dir, feed.config_digest());
   }
   std::vector<FoundCommand> found;
-  std::vector<LogRecord> records(ReplayFeed::kBatch);
-  std::size_t count = 0;
-  do {
-    count = reader.next(records);
-    for (const LogRecord& record : std::span(records).first(count)) {
-      if ((command_kinds >> static_cast<unsigned>(record.command.kind) & 1U) != 0) {
-        found.push_back({record.seq_num, record.command});
+  FeedBatch batch;
+  while (feed.next(batch)) {
+    for (std::size_t i = 0; i < batch.commands.size(); ++i) {
+      if ((command_kinds >> static_cast<unsigned>(batch.commands[i].kind) & 1U) != 0) {
+        found.push_back({batch.first_seq_num + i, batch.commands[i]});
       }
     }
-  } while (count == records.size());
-  if (reader.stop() == LogReader::Stop::damaged || reader.stop() == LogReader::Stop::unreadable) {
-    throw LogError(reader.stop_text());
   }
   return found;
 }

@@ -56,6 +56,14 @@ void damage(const std::string& path, std::uint64_t offset) {
   file.put(static_cast<char>(was ^ 1));
 }
 
+// Of a log with the flow's segments. Done twice it is whole again. Gives the segment's path.
+std::string damage_record(const std::string& dir, SeqNum seq_num) {
+  constexpr SeqNum kPlaces = 64;
+  const std::string path = dir + "/0000000" + std::to_string((seq_num - 1) / kPlaces + 1) + ".log";
+  damage(path, 4096 + (seq_num - 1) % kPlaces * kRecordSize + 50);
+  return path;
+}
+
 std::string log_error_of(const std::function<void()>& body) {
   try {
     body();
@@ -283,6 +291,36 @@ TEST("commands are found by kind without applying them") {
     }
   }
   CHECK(expected > 0 && found.size() == expected);
+}
+
+TEST("damage in the middle of a log ends the search for commands with its place, before, at and behind what was found") {
+  for (const SeqNum damaged : {SeqNum{2}, SeqNum{75}, SeqNum{150}, SeqNum{299}}) {
+    const Sample sample(91, 300);
+    const std::string path = damage_record(sample.dir.path(), damaged);
+    const std::string said = log_error_of([&sample] { (void)find_commands(sample.dir.path(), support::kConfigDigest, 1U << 11U); });
+    CHECK(said.find(path) != std::string::npos && said.find("offset") != std::string::npos);
+  }
+}
+
+TEST("a damaged record is never taken for the last one, wherever the look for the last one meets it") {
+  const Sample sample(92, 300);
+  for (SeqNum damaged = 2; damaged < 300; ++damaged) {
+    const std::string path = damage_record(sample.dir.path(), damaged);
+    const Replayer replayer = sample.replayer();
+    SeqNum last = 0;
+    const std::string said = log_error_of([&] { last = replayer.last_place()->seq_num; });
+    CHECK(last == 300 || said.find(path) != std::string::npos);
+    (void)damage_record(sample.dir.path(), damaged);  // and whole again
+  }
+  CHECK(sample.replayer().last_place()->seq_num == 300);
+}
+
+TEST("a torn last record is the end of the search for commands") {
+  const Sample sample(95, 100);
+  const auto whole = find_commands(sample.dir.path(), support::kConfigDigest, ~std::uint64_t{0});
+  damage(sample.dir.path() + "/00000002.log", 4096 + 35 * kRecordSize + 50);
+  const auto torn = find_commands(sample.dir.path(), support::kConfigDigest, ~std::uint64_t{0});
+  CHECK(whole.size() == 100 && torn.size() == 99 && torn.back().seq_num == 99);
 }
 
 TEST("every field of a report counts in the digest of a stream") {
