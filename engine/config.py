@@ -217,7 +217,7 @@ def _refuse_doubles(symbols: Sequence[str], source: str) -> None:
 def parse_address(text: str, option: str) -> tuple[str, int]:
     """`HOST:PORT` -> (host, port). Raises VenueError naming the option."""
     host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:
+    if not colon or not host or len(port) > 5 or not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:
         raise VenueError(f"{option}: expected HOST:PORT, not {text!r}", hint="for example 127.0.0.1:9001")
     return host.strip("[]"), int(port)
 

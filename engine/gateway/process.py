@@ -110,7 +110,7 @@ class Gateway:
         keys = load_keys(settings.keys_path)
         self.link = CoreLink(
             settings.core_host, settings.core_port, settings.name, log, instruments_digest=instruments_digest(instruments),
-            link_key=load_link_key(settings.link_key_path),
+            link_key=load_link_key(settings.link_key_path, of_running_core=True),
         )  # fmt: skip
         self.state = GatewayState(settings.name, self.link, keys, max_requests=settings.max_requests)
         self.metrics = GatewayMetrics(self.link)
@@ -133,8 +133,9 @@ class Gateway:
         try:
             await self._site.start()
             self.binary_port = await self.sessions.listen(settings.host, settings.binary_port)
-        except OSError as error:
-            raise VenueError(f"cannot listen on {settings.host}: {error.strerror}", hint="another process may hold the port") from error
+        except (OSError, UnicodeError) as error:  # UnicodeError: no name that a resolver could be asked for
+            why = getattr(error, "strerror", None) or error
+            raise VenueError(f"cannot listen on {settings.host}: {why}", hint="another process may hold the port") from error
         self.http_port = self._runner.addresses[0][1]
         self.link.connect()
         self._measuring = asyncio.create_task(self.feed.run())

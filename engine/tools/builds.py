@@ -16,6 +16,7 @@ import sysconfig
 import threading
 import venv
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -46,12 +47,16 @@ def find_build(name: str, scratch: Path) -> Build:
     if name == INSTALLED:
         return Build(name, Path(sys.executable))
     path = Path(name)
-    if path.is_file() and path.suffix == ".whl":
+    if path.suffix == ".whl" and os.path.isfile(path):  # noqa: PTH113
         return Build(name, _unpacked(path, scratch))
     for candidate in (path / "env" / "bin" / "python", path / "bin" / "python", path):
-        if candidate.is_file() and os.access(candidate, os.X_OK):
+        if os.path.isfile(candidate) and os.access(candidate, os.X_OK):  # noqa: PTH113 - pathlib's raises on a name that is too long
             return Build(name, candidate.absolute())
-    problem = "there is nothing of that name" if not path.exists() else "there is no bin/python and no env/bin/python in it"
+    if os.path.isfile(path):  # noqa: PTH113
+        problem = "it is no wheel and no executable"
+    else:
+        there = os.path.exists(path)  # noqa: PTH110
+        problem = "there is no bin/python and no env/bin/python in it" if there else "there is nothing of that name"
     raise VenueError(f"{name}: {problem}", hint=BAD_SPEC_HINT)
 
 
@@ -64,7 +69,7 @@ def _unpacked(wheel: Path, folder: Path) -> Path:
             archive.extractall(packages)
         # A line of a .pth file adds a folder but does not read the .pth files in it: an editable install stays out.
         (packages / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:  # all of them ways of a damaged archive
         raise VenueError(f"{wheel}: cannot be unpacked: {error}", hint=BAD_SPEC_HINT) from error
     return folder / "bin" / "python"
 
@@ -77,10 +82,14 @@ class Lines:
         self._complaints = scratch / f"stderr-{threading.get_ident()}-{id(self)}"
         environment = {name: value for name, value in os.environ.items() if name not in _LEADS_ELSEWHERE}
         with self._complaints.open("wb") as stderr:
-            self._process = subprocess.Popen(
-                [str(build.python), "-P", "-m", "engine.tools.stream", *arguments],
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, cwd=scratch, env=environment, text=True, encoding="utf-8",
-            )  # fmt: skip
+            command = [str(build.python), "-P", "-m", "engine.tools.stream", *arguments]
+            try:
+                self._process = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, cwd=scratch, env=environment, text=True,
+                    encoding="utf-8",
+                )  # fmt: skip
+            except OSError as error:
+                raise VenueError(f"{build.name}: {build.python} cannot be run: {error.strerror}", hint=BAD_SPEC_HINT) from error
         self._lines: queue.Queue[str | None] = queue.Queue(QUEUED_LINES)
         self._left = threading.Event()
         self._thread = threading.Thread(target=self._pump, daemon=True)

@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 
 from engine import _core
-from engine.config import VenueError, read_text
+from engine.config import PLAIN_DECIMAL, VenueError, read_text
 from engine.tools.edge import EXIT_DIFFERENT, Kept, Partition, VenueLog, Wanted, log_errors, run_to, warn
 from engine.tools.settle import (
     MAX_SETTLEMENT_DAYS,
@@ -150,12 +150,10 @@ def _gather(gathered: _Gathered, kept: Kept, instruments: Sequence[Instrument], 
 
 def parse_rate(text: str, option: str) -> Decimal:
     """Money a share. Raises VenueError naming the option."""
-    try:
-        rate = Decimal(text)
-    except InvalidOperation:
-        rate = Decimal("NaN")
-    if not rate.is_finite() or not 0 <= rate <= MAX_RATE:
-        raise VenueError(f"{option}: expected an amount of money a share from 0 to {MAX_RATE}, not {text!r}", hint="for example 0.002")
+    rate = Decimal(text) if PLAIN_DECIMAL.fullmatch(text) else None  # with few decimals, so that products stay exact
+    if rate is None or rate > MAX_RATE:
+        wanted = f"an amount of money a share from 0 to {MAX_RATE} with at most 12 decimals"
+        raise VenueError(f"{option}: expected {wanted}, not {text!r}", hint="for example 0.002")
     return rate
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 
+from engine.config import VenueError
 from engine.tools.text import EXACT, price_of
 from engine.types import Instrument, Report
 
@@ -138,10 +139,16 @@ def fees_of(settlements: Sequence[Settlement], rates: FeeRates) -> list[Fees]:
 
 
 def settlement_date(trade_date: date, days: int, holidays: frozenset[date]) -> date:
-    """`days` business days later: no Saturday, no Sunday, none of `holidays`. 0: the trade date itself."""
+    """`days` business days later: no Saturday, no Sunday, none of `holidays`. 0: the trade date itself.
+
+    Raises VenueError when the calendar ends before that.
+    """
     settled = trade_date
-    for _ in range(days):
-        settled += timedelta(days=1)
-        while settled.weekday() >= SATURDAY or settled in holidays:
+    try:
+        for _ in range(days):
             settled += timedelta(days=1)
+            while settled.weekday() >= SATURDAY or settled in holidays:
+                settled += timedelta(days=1)
+    except OverflowError:
+        raise VenueError(f"--date: {trade_date} has no settlement date: the calendar ends before it") from None
     return settled

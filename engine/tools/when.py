@@ -11,6 +11,8 @@ from engine.config import VenueError
 NS_PER_S = 1_000_000_000
 MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s*(Z|z|[+-]\d\d:?\d\d)?")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MAX_NS = (1 << 63) - 1
+"""Times of the log are 64 bits wide: from 1677-09-21 to 2262-04-11."""
 MOMENT_HINT = "write 2026-11-20T10:15:23.456789, with Z or +02:00 behind it for another zone than --zone"
 
 
@@ -35,15 +37,24 @@ def parse_moment(text: str, zone: tzinfo, option: str = "--at") -> int:
         naive = datetime.fromisoformat(f"{day}T{hour}:{minute}:{second or '00'}")
     except ValueError as error:
         raise VenueError(f"{option}: there is no moment {text!r}: {error}", hint=MOMENT_HINT) from None
-    aware = naive.replace(tzinfo=_offset(offset)) if offset else _in_zone(naive, zone, option)
-    return _whole_seconds(aware) * NS_PER_S + int((fraction or "").ljust(9, "0"))
+    try:
+        aware = naive.replace(tzinfo=_offset(offset, option)) if offset else _in_zone(naive, zone, option)
+        ts_ns = _whole_seconds(aware) * NS_PER_S + int((fraction or "").ljust(9, "0"))
+    except OverflowError:  # at the calendar's own ends
+        ts_ns = MAX_NS + 1
+    if not -MAX_NS <= ts_ns <= MAX_NS:
+        raise VenueError(f"{option}: a log has moments from 1677-09-22 to 2262-04-11, not {text!r}", hint=MOMENT_HINT)
+    return ts_ns
 
 
-def _offset(text: str) -> tzinfo:
+def _offset(text: str, option: str) -> tzinfo:
     if text in "Zz":
         return UTC
+    hours, minutes = int(text[1:3]), int(text[-2:])
+    if hours > 23 or minutes > 59:
+        raise VenueError(f"{option}: expected an offset from -23:59 to +23:59, not {text!r}", hint=MOMENT_HINT)
     sign = -1 if text[0] == "-" else 1
-    return timezone(sign * timedelta(hours=int(text[1:3]), minutes=int(text[-2:])))
+    return timezone(sign * timedelta(hours=hours, minutes=minutes))
 
 
 def _in_zone(naive: datetime, zone: tzinfo, option: str) -> datetime:

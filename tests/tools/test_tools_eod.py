@@ -113,3 +113,16 @@ def test_fees_of_the_page_are_the_rates_times_the_quantities(exchange, day):
 
 def test_times_of_the_sample_never_go_back():
     assert OPEN_NS + len(DAY) * STEP_NS < NEXT_NS
+
+
+@pytest.mark.parametrize("rate", ["1e-99999999", "0E+999999", "nan", "-1", "0.0000000000001", "9" * 5000, "1001", ""])
+def test_a_rate_that_would_not_stay_exact_or_printable_is_refused(exchange, day, rate):
+    refused = exchange(*asked(day, "--maker-rebate", rate)).refused
+    assert refused and refused.exit_code == 2 and "--maker-rebate" in refused.message
+
+
+def test_a_day_at_the_calendars_end_has_no_settlement_date_and_no_traceback(exchange, empty):
+    empty.append(timed((session(SessionState.CLOSED), Command(CommandKind.END_OF_DAY, qty=99991231))))
+    refused = exchange(*asked(empty, "--date", "9999-12-31")).refused
+    assert refused and "the calendar ends before it" in refused.message
+    assert exchange(*asked(empty, "--date", "9999-12-31", "--settlement-days", "0")).code == 0

@@ -58,6 +58,33 @@ def test_what_is_no_moment_is_refused_with_an_example(text):
     assert "2026-11-20T10:15:23.456789" in refused.value.hint
 
 
+@pytest.mark.parametrize(
+    ("text", "zone", "says"),
+    [
+        ("9999-12-31T23:59:59", "UTC", "from 1677-09-22 to 2262-04-11"),
+        ("9999-12-31T23:59:59", "America/New_York", "from 1677-09-22 to 2262-04-11"),
+        ("0001-01-01T00:00:00", "Asia/Tokyo", "from 1677-09-22 to 2262-04-11"),
+        ("0001-01-01T00:00:00+14:00", "UTC", "from 1677-09-22 to 2262-04-11"),
+        ("2262-04-12T00:00:00", "UTC", "from 1677-09-22 to 2262-04-11"),
+        ("2026-11-30T21:24:02+25:00", "UTC", "an offset from -23:59 to +23:59, not '+25:00'"),
+        ("2026-11-30T21:24:02-00:60", "UTC", "an offset from -23:59 to +23:59, not '-00:60'"),
+    ],
+)
+def test_a_moment_that_no_log_can_hold_is_refused_in_words(text, zone, says):
+    with pytest.raises(VenueError, match="--at") as refused:
+        parse_moment(text, zone_of(zone))
+    assert says in refused.value.message
+
+
+@given(st.datetimes(), st.integers(-99, 99), st.integers(0, 99), st.sampled_from(["UTC", "Europe/Berlin", "Asia/Tokyo"]))
+def test_every_moment_of_the_calendar_fits_the_log_or_is_refused(moment, hours, minutes, zone):
+    for text in (moment.isoformat(), f"{moment.isoformat()}{hours:+03d}:{minutes:02d}"):
+        try:
+            assert abs(parse_moment(text, zone_of(zone))) < 2**63
+        except VenueError as refused:
+            assert refused.message.startswith("--at")
+
+
 @given(st.text(max_size=40))
 def test_no_text_breaks_the_parser(text):
     try:
