@@ -43,8 +43,9 @@ class Call(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How one RejectReason reads. `sentence` may hold {value} and {limit}; `otherwise` replaces it for single calls, `unbounded` where
-    there is no limit (0). In `of_instruments`, where it is that call, both numbers are instruments."""
+    """How one RejectReason reads. `sentence` may hold {value} and {limit}; `otherwise` replaces it for single calls, `beyond` likewise
+    where the value is above the limit, `unbounded` where there is no limit (0). In `of_instruments`, where it is that call, both numbers
+    are instruments."""
 
     code: str
     status: int
@@ -53,6 +54,7 @@ class Rule:
     value: Unit = Unit.PLAIN
     limit: Unit = Unit.PLAIN
     otherwise: Mapping[Call, str] = dataclasses.field(default_factory=dict)
+    beyond: Mapping[Call, str] = dataclasses.field(default_factory=dict)
     unbounded: str = ""
     of_instruments: Call | None = None
 
@@ -71,9 +73,10 @@ RULES: dict[RejectReason, Rule] = {
         "bad_quantity", 422, "the quantity {value} is outside 1 to {limit}", "quantity",
         otherwise={
             Call.REDUCE: "the new remaining quantity {value} must be at least 1 and below {limit}, what remains now",
-            Call.AMEND: "the new quantity {value} must be above what is filled already and at most {limit}",
+            Call.AMEND: "the new quantity {value} must be above what is filled already",
             Call.CONTROL: "the number {value} is out of range; the bound is {limit}",
         },
+        beyond={Call.AMEND: "the new quantity {value} is above {limit}, the most that the instrument takes"},
     ),
     RejectReason.DUPLICATE_CL_ORD_ID: Rule(
         "duplicate_client_order_id", 409, "an order with this client_order_id exists; order_id names it", "client_order_id"
@@ -148,13 +151,25 @@ def explain(
     call: Call = Call.ORDER,
     price_text: PriceText = ticks_text,
     instrument_text: InstrumentText = str,
+    fat_finger_pct: int = 0,
 ) -> str:
-    """The sentence of a refusal, with its two numbers in the reader's units. Raises KeyError for what is no refusal."""
+    """The sentence of a refusal, with its two numbers in the reader's units; with the instrument's `fat_finger_pct`, where it is known, the
+    bound that follows from it too. Raises KeyError for what is no refusal."""
     rule = RULES[reason]
     sentence = rule.unbounded if rule.unbounded and limit == 0 else rule.otherwise.get(call, rule.sentence)
+    if value > limit:
+        sentence = rule.beyond.get(call, sentence)
     if rule.of_instruments is call:
         return sentence.format(value=instrument_text(value), limit=instrument_text(limit))
-    return sentence.format(value=_shown(value, rule.value, price_text), limit=_shown(limit, rule.limit, price_text))
+    said = sentence.format(value=_shown(value, rule.value, price_text), limit=_shown(limit, rule.limit, price_text))
+    return said + _bound(value, limit, fat_finger_pct, price_text) if reason is RejectReason.FAT_FINGER and fat_finger_pct else said
+
+
+def _bound(price: int, anchor: int, pct: int, price_text: PriceText) -> str:
+    """Only a buy can be too far above the market, only a sell too far below."""
+    if price > anchor:
+        return f": a buy takes {price_text(anchor * pct // 100)} at most"
+    return f": a sell takes {price_text(-(-anchor * 100 // pct))} at least"
 
 
 def _shown(number: int, unit: Unit, price_text: PriceText) -> str:

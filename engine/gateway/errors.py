@@ -55,8 +55,19 @@ def from_core(reply: Reply, call: Call, listing: Listing | None = None, market: 
     names of instruments, for an amendment, which may name the wrong one."""
     rule = RULES[reply.reason]
     price_text = listing.price_text if listing is not None else ticks_text
-    message = explain(reply.reason, reply.value, reply.limit, call, price_text, lambda index: symbol_of(market or {}, index))
+    message = explain(
+        reply.reason, reply.value, reply.limit, call, price_text, lambda index: symbol_of(market or {}, index),
+        _fat_finger_pct(call, listing, market),
+    )  # fmt: skip
     blamed = "order_quantity" if rule.field == "quantity" and call is Call.AMEND else rule.field
     duplicate = reply.reason is RejectReason.DUPLICATE_CL_ORD_ID
     retry = RETRY_AFTER_S if rule.status in (429, 503) else None  # of an order rate too: one order a second is the slowest there is
     return Refusal(rule.code, message, blamed, order_id=reply.order_id if duplicate else None, retry_after_s=retry)
+
+
+def _fat_finger_pct(call: Call, listing: Listing | None, market: Market | None) -> int:
+    """0 when it is not known: an amendment's listing may be any of those that share the order's tick."""
+    if call is Call.ORDER:
+        return listing.instrument.fat_finger_pct if listing is not None else 0
+    all_of_them = {one.instrument.fat_finger_pct for one in (market or {}).values()}
+    return all_of_them.pop() if len(all_of_them) == 1 else 0

@@ -59,6 +59,8 @@ def parse_patch(order_id: int, body: bytes, market: Market) -> Reduce | Amend | 
             return _amend(order_id, fields, market)
         if "instrument" in fields and "quantity" in fields:
             raise _Bad("unknown_field", "instrument goes with price and stop_price only", "instrument")
+        if "quantity" not in fields:
+            raise _Bad("missing_field", "expected quantity, or any of price, order_quantity and stop_price", "quantity")
         return Reduce(order_id, _whole(fields, "quantity", MAX_ORDER_QTY))
     except _Bad as bad:
         return bad.refusal

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from engine.config import VenueError
 from engine.refusals import NOTES, Call, explain, is_refusal
-from engine.tools.edge import VenueLog, Wanted, log_errors, run_to
+from engine.tools.edge import NO_LIMIT, VenueLog, Wanted, log_errors, run_to
 from engine.tools.text import average_text, lower, number_text, price_text, table
 from engine.tools.when import moment_text
 from engine.types import Command, CommandKind, ExecType, Instrument, Liquidity, OrdStatus, OrdType, RejectReason, Report, Side, TimeInForce
@@ -32,17 +32,22 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """Everything the log has to say about an order; `steps` begins with its acceptance."""
+    """Everything the log has to say about an order; `steps` begins with its acceptance. `listed`: all instruments of the log."""
 
     order_id: int
     instrument: Instrument
     steps: Sequence[Step]
+    listed: Sequence[Instrument] = ()
+
+    def symbol(self, index: int) -> str:
+        """A number that the list does not have stays a number."""
+        return self.listed[index].symbol if 0 <= index < len(self.listed) else str(index)
 
 
 def trace(log: VenueLog, order_id: int) -> Life:
     """Applies the whole log of the order's partition. Raises VenueError when no such order was accepted."""
-    if order_id < 1:
-        raise VenueError(f"--trace: order ids begin at 1, not {order_id}")
+    if not 1 <= order_id <= NO_LIMIT:
+        raise VenueError(f"--trace: order ids begin at 1 and end at {NO_LIMIT}, not {order_id}")
     partition = log.of_order(order_id)
     replayer = partition.replayer()
     with log_errors(partition.folder):
@@ -53,7 +58,7 @@ def trace(log: VenueLog, order_id: int) -> Life:
         asked = f", though {len(steps)} commands named it" if steps else ""
         raise VenueError(f"--trace: no order {order_id} was accepted up to seq_num {seq_num}, the end of the log{asked}",
                          hint="the order id is in the answer to the order; client order ids are not looked for")  # fmt: skip
-    return Life(order_id, log.instruments[steps[start].report.instrument], steps)
+    return Life(order_id, log.instruments[steps[start].report.instrument], steps, log.instruments)
 
 
 def life_lines(life: Life, zone: tzinfo = UTC, internal: bool = False) -> list[str]:
@@ -65,7 +70,7 @@ def life_lines(life: Life, zone: tzinfo = UTC, internal: bool = False) -> list[s
     rows = []
     for step in life.steps:
         report = step.report
-        row = [moment_text(step.command.ts_ns, zone), str(report.seq_num), in_words(step, tick)]
+        row = [moment_text(step.command.ts_ns, zone), str(report.seq_num), in_words(step, life)]
         row += [number_text(report.order_qty), number_text(report.cum_qty), number_text(report.leaves_qty),
                 average_text(report.cum_notional, report.cum_qty, tick)] if tells_quantities(report) else ["-"] * 4  # fmt: skip
         if internal:
@@ -82,9 +87,9 @@ def tells_quantities(report: Report) -> bool:
     return report.exec_type not in (ExecType.REJECTED, ExecType.CANCEL_REJECTED)
 
 
-def in_words(step: Step, tick: Decimal) -> str:
+def in_words(step: Step, life: Life) -> str:
     """What one report says happened."""
-    report, command = step.report, step.command
+    report, command, tick = step.report, step.command, life.instrument.tick_size
     words: dict[int, Callable[[], str]] = {
         ExecType.NEW: lambda: f"accepted: {_described(report, tick)}",
         ExecType.TRADE: lambda: _traded(report, tick),
@@ -93,8 +98,8 @@ def in_words(step: Step, tick: Decimal) -> str:
         ExecType.RESTATED: lambda: _restated(report, tick),
         ExecType.EXPIRED: lambda: "expired at the close",
         ExecType.TRIGGERED: lambda: f"triggered: the market reached its stop price {price_text(report.stop_price_ticks, tick)}",
-        ExecType.REJECTED: lambda: _refused(report, command, tick),
-        ExecType.CANCEL_REJECTED: lambda: _refused(report, command, tick),
+        ExecType.REJECTED: lambda: _refused(report, command, life),
+        ExecType.CANCEL_REJECTED: lambda: _refused(report, command, life),
     }
     said = words.get(report.exec_type)
     return said() if said else f"exec_type {report.exec_type}"
@@ -139,7 +144,7 @@ def _restated(report: Report, tick: Decimal) -> str:
     return f"made smaller: {_note(report.reason)}"
 
 
-def _refused(report: Report, command: Command, tick: Decimal) -> str:
+def _refused(report: Report, command: Command, life: Life) -> str:
     if report.reason == RejectReason.DUPLICATE_CL_ORD_ID:
         return f"a second order of firm {command.firm} with the same client order id was refused"
     what = {Call.ORDER: "order", Call.CANCEL: "cancel", Call.REDUCE: "reduce", Call.AMEND: "amendment"}
@@ -147,7 +152,12 @@ def _refused(report: Report, command: Command, tick: Decimal) -> str:
     asked = f"{what.get(call, 'call')} of firm {command.firm} refused"
     if not is_refusal(RejectReason(report.reason)):
         return asked
-    return f"{asked}: {explain(RejectReason(report.reason), report.value, report.limit, call, lambda ticks: price_text(ticks, tick))}"
+    instrument = life.instrument
+    why = explain(
+        RejectReason(report.reason), report.value, report.limit, call, lambda ticks: price_text(ticks, instrument.tick_size),
+        life.symbol, instrument.fat_finger_pct,
+    )  # fmt: skip
+    return f"{asked}: {why}"
 
 
 def _note(reason: int) -> str:
@@ -159,12 +169,12 @@ def life_json(life: Life, internal: bool = False) -> dict[str, object]:
     return {
         "order_id": life.order_id,
         "instrument": life.instrument.symbol,
-        "reports": [_step_json(step, life.instrument.tick_size, internal) for step in life.steps],
+        "reports": [_step_json(step, life, internal) for step in life.steps],
     }
 
 
-def _step_json(step: Step, tick: Decimal, internal: bool) -> dict[str, object]:
-    report = step.report
+def _step_json(step: Step, life: Life, internal: bool) -> dict[str, object]:
+    report, tick = step.report, life.instrument.tick_size
     made: dict[str, object] = {
         "time": moment_text(step.command.ts_ns),
         "ts_ns": step.command.ts_ns,
@@ -173,7 +183,7 @@ def _step_json(step: Step, tick: Decimal, internal: bool) -> dict[str, object]:
         "exec_type": lower(ExecType, report.exec_type).replace(" ", "_"),
         "ord_status": lower(OrdStatus, report.ord_status).replace(" ", "_"),
         "reason": lower(RejectReason, report.reason).replace(" ", "_"),
-        "text": in_words(step, tick),
+        "text": in_words(step, life),
         "order_qty": report.order_qty,
         "cum_qty": report.cum_qty,
         "leaves_qty": report.leaves_qty,

@@ -293,3 +293,9 @@ def test_a_book_shows_its_session_and_what_an_uncross_would_do():
     assert body["indicative"] == {"price": 150.1, "quantity": 30, "imbalance": -12}
     halting = json.loads(depth_body(Depth(5, (), (), None, SessionState.CONTINUOUS, True), MARKET["AAPL"]))
     assert (halting["state"], halting["limit_state"], halting["indicative"]) == ("continuous", True, None)
+
+
+@pytest.mark.parametrize("fields", [{}, {"instrument": "AAPL"}])
+def test_a_patch_that_changes_nothing_is_told_all_that_it_could_change(fields):
+    refusal = parse_patch(9, json.dumps(fields).encode(), MARKET)
+    assert all(name in refusal.message for name in ("quantity", "price", "order_quantity", "stop_price"))

@@ -2,6 +2,7 @@
 
 import re
 import string
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -51,7 +52,7 @@ def test_every_refusal_reads_as_one_plain_sentence(reason, call):
 @pytest.mark.parametrize("reason", RULES, ids=lambda reason: reason.name)
 def test_sentences_hold_no_other_place_than_the_two_numbers(reason):
     rule = RULES[reason]
-    for sentence in (rule.sentence, rule.unbounded, *rule.otherwise.values()):
+    for sentence in (rule.sentence, rule.unbounded, *rule.otherwise.values(), *rule.beyond.values()):
         assert {name for _, name, _, _ in string.Formatter().parse(sentence) if name is not None} <= {"value", "limit"}
 
 
@@ -64,6 +65,7 @@ def test_sentences_hold_no_other_place_than_the_two_numbers(reason):
         (RejectReason.BAD_QUANTITY, 1001, 1000, Call.ORDER, ("1001", "1 to 1000")),
         (RejectReason.BAD_QUANTITY, 41, 40, Call.REDUCE, ("41", "below 40")),
         (RejectReason.BAD_QUANTITY, 30, 1000, Call.AMEND, ("30", "above what is filled already")),
+        (RejectReason.BAD_QUANTITY, 1001, 1000, Call.AMEND, ("1001 is above 1000", "the most that the instrument takes")),
         (RejectReason.FAT_FINGER, 30021, 15010, Call.ORDER, ("300.21", "150.10")),
         (RejectReason.NOTIONAL_CAP, 100_000_100, 100_000_000, Call.ORDER, ("1000001.00", "1000000.00")),
         (RejectReason.ORDER_SIZE, 501, 500, Call.ORDER, ("501", "500")),
@@ -84,6 +86,28 @@ def test_a_refusal_names_the_numbers_that_decided_it_in_members_units(reason, va
     message = from_core(refused(reason, value, limit), call, AAPL).message
     for part in says:
         assert part in message
+
+
+def test_an_amended_quantity_that_is_filled_already_is_not_told_the_maximum():
+    assert "1000" not in from_core(refused(RejectReason.BAD_QUANTITY, 30, 1000), Call.AMEND, AAPL).message
+
+
+@pytest.mark.parametrize(
+    ("price", "anchor", "pct", "says"),
+    [
+        (30021, 15010, 200, "a buy takes 300.20 at most"),
+        (7504, 15010, 200, "a sell takes 75.05 at least"),
+        (5003, 15010, 300, "a sell takes 50.04 at least"),
+        (502, 333, 150, "a buy takes 4.99 at most"),
+    ],
+)
+def test_a_fat_finger_names_the_last_price_that_would_do(price, anchor, pct, says):
+    listing = replace(AAPL, instrument=replace(AAPL.instrument, fat_finger_pct=pct))
+    asked = refused(RejectReason.FAT_FINGER, price, anchor)
+    assert says in from_core(asked, Call.ORDER, listing).message
+    assert says in from_core(asked, Call.AMEND, listing, {"AAPL": listing}).message
+    other = replace(listing, instrument=replace(listing.instrument, fat_finger_pct=pct + 1))
+    assert "takes" not in from_core(asked, Call.AMEND, listing, {"AAPL": listing, "MSFT": other}).message
 
 
 def test_without_a_known_tick_prices_read_in_ticks():

@@ -67,6 +67,7 @@ def test_a_moment_takes_everything_up_to_its_nanosecond(exchange, day):
         (["--at", "last", "--instrument", "AAPL", "--zone", "Mars"], "'Mars'", "America/New_York"),
         (["--trace", "99"], "no order 99 was accepted up to seq_num 19", "answer to the order"),
         (["--trace", "0"], "order ids begin at 1", ""),
+        (["--trace", "99999999999999999999999"], "order ids begin at 1 and end at 9223372036854775807", ""),
         (["--trace", "1", "--verify"], "got --trace and --verify", "--help"),
         ([], "got nothing of the kind", "--help"),
         (["--verify", "--output", "xml"], "table or json", ""),
@@ -77,6 +78,18 @@ def test_a_wrong_question_is_answered_with_what_to_do(exchange, day, arguments, 
     assert ran.code == 2 and ran.refused is not None
     assert said in ran.refused.message
     assert hint in ran.refused.hint
+
+
+@pytest.mark.parametrize("number", ["0", "9223372036854775808", "99999999999999999999999"])
+def test_a_seq_num_beyond_any_log_is_a_bad_option(exchange, day, number):
+    ran = exchange(*asked(day, "--seq-num", number, "--instrument", "AAPL"))
+    assert ran.code == 2 and "--seq-num" in ran.err
+
+
+def test_an_amendment_by_another_instruments_name_is_told_by_symbols(exchange, empty):
+    wrong = Command(CommandKind.AMEND, firm=7, order_id=1, price_ticks=101, instrument=1)
+    empty.append(timed((order(7, Side.BUY, 10, 100), wrong)))
+    assert "the order is of instrument AAPL, not of BRK.A" in exchange(*asked(empty, "--trace", 1)).out
 
 
 def test_an_empty_log_and_a_missing_folder_are_told_apart(exchange, empty):
