@@ -24,7 +24,7 @@ from engine.core.day import OwnLink, TradingDay
 from engine.core.metrics import Stats
 from engine.core.sessions import Schedule, load_schedule
 from engine.core.snapshotter import SnapshotFigures, Snapshotter, found_on_disk, snapshot_command
-from engine.firms import load_firms
+from engine.firms import FirmsFile, load_firms
 from engine.instruments import engine_config, instruments_digest
 from engine.linkkey import load_link_key
 from engine.logs import JsonLog
@@ -66,6 +66,7 @@ class Venue:
 
     instruments: tuple[Instrument, ...]
     default_limits: FirmLimits
+    listed_firms: tuple[int, ...]
     link_key: str
     schedule: Schedule | None
 
@@ -101,6 +102,7 @@ async def _serve(settings: CoreSettings, log: JsonLog) -> int:
             admin.phase = Phase.SERVING
             log.info("core.serving", link_port=link_port, admin_port=admin_port, epoch=settings.epoch, ack_policy=settings.ack_policy,
                      partitions=settings.partitions, version=__version__, commit=COMMIT)  # fmt: skip
+            _warn_of_listed_firms(settings, venue, log)
             beside = _start_beside(settings, venue, link_port, snapshots, stats, log)
             well = await _until(stop, core, log, beside)
     finally:
@@ -118,9 +120,18 @@ def _read_files(settings: CoreSettings) -> Venue:
     if not link_key and not _is_loopback(settings.link_host):
         raise VenueError(f"--host {settings.link_host}: whoever reaches the link can trade for every firm, and no link key is set",
                          hint="give core and gateways --link-key FILE, or keep --host on loopback (127.0.0.1)")  # fmt: skip
-    limits = load_firms(settings.limits_path).default if settings.limits_path is not None else FirmLimits()
+    limits = load_firms(settings.limits_path) if settings.limits_path is not None else FirmsFile()
     schedule = load_schedule(settings.sessions_path) if settings.sessions_path is not None else None
-    return Venue(load_instruments(settings.instruments_path), limits, link_key, schedule)
+    return Venue(load_instruments(settings.instruments_path), limits.default, tuple(limits.firms), link_key, schedule)
+
+
+def _warn_of_listed_firms(settings: CoreSettings, venue: Venue, log: JsonLog) -> None:
+    """A start sets no firm's limits. Whether a command did, only the engine's own state knows, so it is said at every start."""
+    if venue.listed_firms:
+        shown = ", ".join(map(str, venue.listed_firms[:20])) + (", ..." if len(venue.listed_firms) > 20 else "")
+        log.warning("core.listed_firms_not_set", firms=shown,
+                    reason="a start sets no firm's limits: in force is what was sent last, or the file's default",
+                    hint=f"send them: exchange control limits --file {settings.limits_path}")  # fmt: skip
 
 
 def _new_core(settings: CoreSettings, venue: Venue) -> _core.Core:

@@ -155,6 +155,20 @@ def test_partitions_and_the_limits_files_default_are_the_cores_and_fixed_for_its
             assert "error: the log cannot be used" in "".join(core.seen)
 
 
+def test_a_start_says_which_listed_firms_it_does_not_set_and_what_sets_them(tmp_path):
+    limits = tmp_path / "limits.yaml"
+    limits.write_text(LIMITS + "firms: {9: {order_rate: 5}, 8: {}}\n")
+    for listed in (True, False):
+        with core_process(tmp_path / "log", 0, "--limits", limits) as core:
+            core.event("core.serving")
+            core.signal(signal.SIGTERM)
+            assert core.wait() == 0
+            said = [json.loads(line) for line in core.seen if '"core.listed_firms_not_set"' in line]
+        assert [(line["level"], line["firms"]) for line in said] == ([("warning", "8, 9")] if listed else [])
+        assert all(f"exchange control limits --file {limits}" in line["hint"] for line in said)
+        limits.write_text(LIMITS)
+
+
 def test_a_core_makes_snapshots_and_starts_from_the_newest(tmp_path):
     write_log(tmp_path / "log", 25)
     with core_process(tmp_path / "log", 0, "--snapshot-every", "200ms") as core:
