@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -20,10 +21,15 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="A stock exchange's matching core, its gateways, and an order flow to drive them.\n\n"
     "Start with: `exchange keys new --file keys.yaml`, then `exchange core` and `exchange gateway`. "
-    "To run a whole venue under supervision, use `opsctl up`.",
+    "To run a whole venue under supervision, use `opsctl up`.\n\n"
+    "Exit codes: 0 done, 1 a log or a snapshot cannot be trusted or written, 2 bad option, file or refusal, 3 a comparison or a check "
+    "failed, 6 something needed does not answer. All of them: docs/exit-codes.md.\n\n"
+    "Example: exchange core --log-dir ./log",
 )
-keys_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="API keys.")
-sample_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Sample data.")
+keys_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="API keys.\n\nExample: exchange keys new --file keys.yaml --id desk-1 --firm 7"
+)
+sample_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Sample data.\n\nExample: exchange sample lobster ./sample")
 app.add_typer(keys_app, name="keys")
 app.add_typer(sample_app, name="sample")
 app.add_typer(control_app, name="control")
@@ -34,6 +40,23 @@ Instruments = Annotated[
 LinkKey = Annotated[
     Path | None, typer.Option("--link-key", help="File with the secret that core and gateways share, mode 0600. Default: none.")
 ]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from engine import COMMIT, __version__
+
+        typer.echo(f"exchange {__version__} (commit {COMMIT})")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say version and commit, and end.")] = False,
+) -> None:
+    """Without its own words: those of `app` are shown."""
+
+
 Port = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")]
 
 
@@ -45,7 +68,7 @@ def core(
     instruments: Instruments = default_instruments_path(),
     host: Annotated[str, typer.Option(help="Address of the gateways' link; other than loopback only with --link-key.")] = "127.0.0.1",
     ack_policy: Annotated[str, typer.Option(help="device: on disk before any answer. memory: survives a process crash only.")] = "device",
-    epoch: Annotated[int, typer.Option(min=1, help="Grows with each change of primary.")] = 1,
+    epoch: Annotated[int, typer.Option(min=1, max=(1 << 63) - 1, help="Grows with each change of primary.")] = 1,
     link_key: LinkKey = None,
     partitions: Annotated[int, typer.Option(min=1, max=64, help="Matching threads; fixed for the life of a log.")] = 1,
     limits: Annotated[Path | None, typer.Option(help="Limits file; its default is fixed for the life of a log.")] = None,
@@ -113,6 +136,8 @@ def probe(
     from engine.config import parse_duration_s
     from engine.probe.process import ProbeSettings, run_probe
 
+    if not re.match(r"https?://[^/\s]", url):
+        raise VenueError(f"--url: expected http://HOST:PORT, not {url!r}")
     interval_s, bound_s = parse_duration_s(interval, "--interval"), parse_duration_s(bound, "--bound")
     raise typer.Exit(run_probe(ProbeSettings(url, key_file, instruments, admin_port, interval_s, bound_s, note)))
 
@@ -125,20 +150,22 @@ def keys_new(
     permission: Annotated[list[str] | None, typer.Option(help="trade or read; repeat for both. Default: both.")] = None,
     rate: Annotated[int, typer.Option(min=1, help="Requests per second.")] = 500,
     burst: Annotated[int | None, typer.Option(min=1, help="Requests at once. Default: twice the rate.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be added; make no token and no file.")] = False,
 ) -> None:
     """Make an API key. The token goes to stdout once and is kept nowhere; the file gets its digest.
 
     Example: export EXCHANGE_API_KEY=$(exchange keys new --file keys.yaml --id desk-1 --firm 7)
     """
-    from engine.keys import keys_lock, load_keys, new_key, save_keys
+    from engine.keys import add_key, planned_key
 
-    with keys_lock(file):
-        known = load_keys(file).entries if file.exists() else ()
-        if any(entry.id == key_id for entry in known):
-            raise VenueError(f"{file} already has a key {key_id}", hint="choose another --id, or remove the entry first")
-        token, entry = new_key(key_id, firm, permission or ("trade", "read"), rate, burst)
-        save_keys(file, (*known, entry))
-    typer.echo(token)
+    asked = (key_id, firm, permission or ("trade", "read"), rate, burst)
+    if dry_run:
+        entry = planned_key(file, *asked)
+        rights = " and ".join(sorted(entry.permissions))
+        what = f"key {entry.id} of firm {entry.firm}, {rights}, {entry.rate_per_s} requests a second, {entry.burst} at once"
+        typer.echo(f"would be added to {file}: {what}", err=True)
+        return
+    typer.echo(add_key(file, *asked))
 
 
 @sample_app.command("lobster")
@@ -179,6 +206,8 @@ def flow(
 
     Generated (default): seeded, on an open-loop schedule. --csv: columns instrument,side,type,price,quantity and optionally
     stop_price,time_in_force,client_order_id. --lobster: seeds the book, sends every message, compares ten levels after each.
+
+    Exit code 3 when a replayed book differed.
 
     Example: exchange flow --rate 400 --seed 7 --duration 60s
     """

@@ -95,3 +95,6 @@ ROUTES = ("orders_post", "orders_delete", "orders_patch", "orderbook_get", "othe
 HEADER_GATEWAY = "X-Gateway"
 """Every answer names the gateway that gave it; with HEADER_VERSION it shows which track served a client."""
 HEADER_VERSION = "X-Version"
+
+STATE_ENV = "OPSCTL_STATE"
+"""The state folder of a venue that `opsctl up` started."""

@@ -146,6 +146,8 @@ def save_keys(path: Path, entries: Iterable[KeyEntry]) -> None:
 @contextmanager
 def keys_lock(path: Path) -> Iterator[None]:
     """Held from load_keys to save_keys, so that of two who add a key at once neither undoes the other. Raises VenueError."""
+    if not path.name:
+        raise VenueError(f"the keys file {path} is a folder", hint="for example keys.yaml")
     lock = path.with_name(f"{path.name}.lock")
     try:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
@@ -156,6 +158,29 @@ def keys_lock(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def planned_key(path: Path, key_id: str, firm: int, permissions: Iterable[str], rate_per_s: int, burst: int | None) -> KeyEntry:
+    """What add_key would add. Raises VenueError as it would, but for a folder that cannot be written."""
+    return _addition(path, key_id, firm, permissions, rate_per_s, burst)[1]
+
+
+def add_key(path: Path, key_id: str, firm: int, permissions: Iterable[str], rate_per_s: int, burst: int | None) -> str:
+    """Adds a key to the file, which is made when missing, and gives its token. Raises VenueError."""
+    with keys_lock(path):
+        token, entry, known = _addition(path, key_id, firm, permissions, rate_per_s, burst)
+        save_keys(path, (*known, entry))
+    return token
+
+
+def _addition(
+    path: Path, key_id: str, firm: int, permissions: Iterable[str], rate_per_s: int, burst: int | None
+) -> tuple[str, KeyEntry, tuple[KeyEntry, ...]]:
+    """A token, its entry, and the entries that are there."""
+    known = load_keys(path).entries if path.exists() else ()
+    if any(entry.id == key_id for entry in known):
+        raise VenueError(f"{path} already has a key {key_id}", hint="choose another --id, or remove the entry first")
+    return *new_key(key_id, firm, permissions, rate_per_s, burst), known
 
 
 _FIELDS = ("id", "firm", "sha256", "permissions", "rate_per_s", "burst")

@@ -8,14 +8,16 @@ from pathlib import Path
 from engine.config import VenueError, read_text
 
 MIN_CHARS, MAX_CHARS = 16, 256
-_HINT = "make one: (umask 077; openssl rand -hex 32 > {path})"
+_MAKE_ONE = "make one: (umask 077; openssl rand -hex 32 > {path})"
+_HAVE_THE_CORES = "give the file that the core was started with; a new key would not fit the core that runs"
 
 
-def load_link_key(path: Path | None) -> str:
-    """The file's text without the space around it; "" without a file. Raises VenueError, which never holds the key."""
+def load_link_key(path: Path | None, *, of_running_core: bool = False) -> str:
+    """The file's text without the space around it; "" without a file. `of_running_core`: the key is made already, so that a new one is
+    no way out. Raises VenueError, which never holds the key."""
     if path is None:
         return ""
-    hint = _HINT.format(path=path)
+    hint = (_HAVE_THE_CORES if of_running_core else _MAKE_ONE).format(path=path)
     try:
         mode = path.stat().st_mode
     except OSError as error:

@@ -7,32 +7,47 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.config import default_instruments_path
-
 if TYPE_CHECKING:
     from engine.control.run import Build
+
+CORE = "127.0.0.1:9001"
 
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     help="Run the trading day: sessions, halts, limits, the kill switch, corporate actions, the end of the day.\n\n"
     "Each command goes to the core over its link and into its log, in order with the members' orders. The answer says the command's "
-    "place in the log (seq_num) and how much it touched.\n\n"
+    "place in the log (seq_num; of a command to several partitions the largest of its places) and how much it touched.\n\n"
+    "Without options the core is the one of the venue that `opsctl up` started, if one stands in the default state folder.\n\n"
     "Exit codes: 0 done, 2 bad option or refused, 6 no core answers, or no answer came.\n\n"
+    "Example: exchange control session halted --instrument AAPL\n\n"
     "Example: exchange control session closed --all --core 127.0.0.1:9001 --link-key link.key",
 )
 
-PACKAGED = default_instruments_path()
-Core = Annotated[str, typer.Option("--core", help="HOST:PORT of the core's link.")]
-LinkKey = Annotated[Path | None, typer.Option("--link-key", help="File with the link's secret, mode 0600. Default: none.")]
-Instruments = Annotated[Path, typer.Option("--instruments", help="The core's own list.", show_default="the packaged list")]
+State = Annotated[
+    Path | None,
+    typer.Option(
+        "--state",
+        help="State folder of a venue that `opsctl up` started: its core, link key and instruments. When neither it nor one of those is "
+        "given, it is looked for in $OPSCTL_STATE, then in ~/.local/state/opsctl.",
+    ),
+]
+Core = Annotated[
+    str | None, typer.Option("--core", help=f"HOST:PORT of the core's link. Default: that of the venue in --state, else {CORE}.")
+]
+LinkKey = Annotated[
+    Path | None,
+    typer.Option("--link-key", help="File with the link's secret, mode 0600. Default: that of the venue in --state, else none."),
+]
+Instruments = Annotated[
+    Path | None, typer.Option("--instruments", help="The core's own list. Default: that of the venue in --state, else the packaged list.")
+]
 Output = Annotated[str, typer.Option("--output", "-o", help="table or json, on stdout.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be sent; connect to nothing.")]
 Timeout = Annotated[str, typer.Option("--timeout", help="How long each answer may take.")]
 Symbol = Annotated[str | None, typer.Option("--instrument", help="One instrument's symbol.")]
 Every = Annotated[bool, typer.Option("--all", help="Every instrument.")]
 Firm = Annotated[int, typer.Option("--firm", min=0, max=65535, help="The firm's number.")]
-CORE = "127.0.0.1:9001"
 
 
 @app.command()
@@ -40,9 +55,10 @@ def session(
     state: Annotated[str, typer.Argument(help="pre_open, opening_auction, continuous, halted, closing_auction or closed.")],
     instrument: Symbol = None,
     every: Every = False,
-    core: Core = CORE,
+    state_folder: State = None,
+    core: Core = None,
     link_key: LinkKey = None,
-    instruments: Instruments = PACKAGED,
+    instruments: Instruments = None,
     output: Output = "table",
     dry_run: DryRun = False,
     timeout: Timeout = "10s",
@@ -54,7 +70,7 @@ def session(
     from engine.control import requests  # noqa: PLC0415 - as the module says
 
     _run(
-        core, link_key, instruments, output, dry_run, timeout,
+        (state_folder, core, link_key, instruments), output, dry_run, timeout,
         lambda known: [requests.session(state, known.one_or_all(instrument, every))],
     )  # fmt: skip
 
@@ -62,9 +78,10 @@ def session(
 @app.command()
 def halt(
     symbol: Annotated[str, typer.Argument(help="The instrument.")],
-    core: Core = CORE,
+    state_folder: State = None,
+    core: Core = None,
     link_key: LinkKey = None,
-    instruments: Instruments = PACKAGED,
+    instruments: Instruments = None,
     output: Output = "table",
     dry_run: DryRun = False,
     timeout: Timeout = "10s",
@@ -75,16 +92,17 @@ def halt(
     """
     from engine.control import requests  # noqa: PLC0415
 
-    _run(core, link_key, instruments, output, dry_run, timeout, lambda known: [requests.session("halted", known[symbol])])
+    _run((state_folder, core, link_key, instruments), output, dry_run, timeout, lambda known: [requests.session("halted", known[symbol])])
 
 
 @app.command()
 def kill(
     firm: Annotated[int, typer.Argument(min=0, max=65535, help="The firm's number.")],
     off: Annotated[bool, typer.Option("--off", help="Let the firm trade again.")] = False,
-    core: Core = CORE,
+    state_folder: State = None,
+    core: Core = None,
     link_key: LinkKey = None,
-    instruments: Instruments = PACKAGED,
+    instruments: Instruments = None,
     output: Output = "table",
     dry_run: DryRun = False,
     timeout: Timeout = "10s",
@@ -95,30 +113,43 @@ def kill(
     """
     from engine.control import requests  # noqa: PLC0415
 
-    _run(core, link_key, instruments, output, dry_run, timeout, lambda _: [requests.kill(firm, off=off)])
+    _run((state_folder, core, link_key, instruments), output, dry_run, timeout, lambda _: [requests.kill(firm, off=off)])
 
 
 @app.command()
 def limits(
-    firm: Annotated[int | None, typer.Option("--firm", min=0, max=65535, help="Set this firm's limits, all five of them.")] = None,
-    file: Annotated[Path | None, typer.Option("--file", help="Set the limits of every firm that this firms.yaml lists.")] = None,
-    max_order_quantity: Annotated[int | None, typer.Option(help="Shares of one order. Not given, or 0: no limit.")] = None,
-    position_limit: Annotated[
-        int | None, typer.Option(help="Net shares per instrument, with all that rests. Not given, or 0: none.")
+    firm: Annotated[
+        int | None,
+        typer.Option(
+            "--firm",
+            min=0,
+            max=65535,
+            help="Set this firm's limits, all five: by the options, the rest by --file.",
+        ),
     ] = None,
-    order_rate: Annotated[int | None, typer.Option(help="Orders per second. Not given, or 0: no limit.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="Set the limits of every firm that this firms.yaml lists; with --firm, of that one.")
+    ] = None,
+    max_order_quantity: Annotated[int | None, typer.Option(help="Shares of one order. 0: no limit.")] = None,
+    position_limit: Annotated[int | None, typer.Option(help="Net shares per instrument, with all that rests. 0: no limit.")] = None,
+    order_rate: Annotated[int | None, typer.Option(help="Orders per second. 0: no limit.")] = None,
     burst: Annotated[int | None, typer.Option(help="Orders at once. Not given: twice the rate.")] = None,
     self_trade_prevention: Annotated[str | None, typer.Option(help="none, cancel_newest, cancel_oldest or decrement.")] = None,
-    core: Core = CORE,
+    state_folder: State = None,
+    core: Core = None,
     link_key: LinkKey = None,
-    instruments: Instruments = PACKAGED,
+    instruments: Instruments = None,
     output: Output = "table",
     dry_run: DryRun = False,
     timeout: Timeout = "10s",
 ) -> None:
-    """Set what firms may do. A firm's limits are replaced as a whole: with --firm, what is not given has no limit.
+    """Set what firms may do. A firm's limits are replaced as a whole, whatever they were: with --firm give all of them, or the limits
+    file from which to take those that are not given: the firm's own line, else the default.
 
-    Example: exchange control limits --firm 7 --max-order-quantity 5000 --order-rate 100 --self-trade-prevention cancel_newest
+    Example: exchange control limits --firm 7 --order-rate 100 --file limits.yaml
+
+    Example: exchange control limits --firm 7 --max-order-quantity 5000 --position-limit 0 --order-rate 100
+    --self-trade-prevention cancel_newest
     """
     from engine.control.run import limit_requests  # noqa: PLC0415
 
@@ -126,16 +157,17 @@ def limits(
         "max_order_quantity": max_order_quantity, "position_limit": position_limit, "order_rate": order_rate, "burst": burst,
         "self_trade_prevention": self_trade_prevention,
     }  # fmt: skip
-    _run(core, link_key, instruments, output, dry_run, timeout, lambda _: limit_requests(firm, file, values))
+    _run((state_folder, core, link_key, instruments), output, dry_run, timeout, lambda _: limit_requests(firm, file, values))
 
 
 @app.command("cancel-all")
 def cancel_all(
     firm: Firm,
     instrument: Symbol = None,
-    core: Core = CORE,
+    state_folder: State = None,
+    core: Core = None,
     link_key: LinkKey = None,
-    instruments: Instruments = PACKAGED,
+    instruments: Instruments = None,
     output: Output = "table",
     dry_run: DryRun = False,
     timeout: Timeout = "10s",
@@ -147,7 +179,7 @@ def cancel_all(
     from engine.control import requests  # noqa: PLC0415
 
     _run(
-        core, link_key, instruments, output, dry_run, timeout,
+        (state_folder, core, link_key, instruments), output, dry_run, timeout,
         lambda known: [requests.cancel_all(firm, known[instrument] if instrument is not None else None)],
     )  # fmt: skip
 
@@ -156,9 +188,10 @@ def cancel_all(
 def reference(
     symbol: Annotated[str, typer.Argument(help="The instrument.")],
     price: Annotated[str, typer.Argument(help="A multiple of the instrument's tick, for example 150.10.")],
-    core: Core = CORE,
+    state_folder: State = None,
+    core: Core = None,
     link_key: LinkKey = None,
-    instruments: Instruments = PACKAGED,
+    instruments: Instruments = None,
     output: Output = "table",
     dry_run: DryRun = False,
     timeout: Timeout = "10s",
@@ -169,7 +202,7 @@ def reference(
     """
     from engine.control import requests  # noqa: PLC0415
 
-    _run(core, link_key, instruments, output, dry_run, timeout, lambda known: [requests.reference(known[symbol], price)])
+    _run((state_folder, core, link_key, instruments), output, dry_run, timeout, lambda known: [requests.reference(known[symbol], price)])
 
 
 @app.command()
@@ -177,9 +210,10 @@ def split(
     symbol: Annotated[str, typer.Argument(help="The instrument; it must be closed.")],
     ratio: Annotated[str, typer.Argument(help="NEW:OLD shares, for example 2:1.")],
     dividend: Annotated[str | None, typer.Option(help="Money a (new) share, taken off every price. Default: none.")] = None,
-    core: Core = CORE,
+    state_folder: State = None,
+    core: Core = None,
     link_key: LinkKey = None,
-    instruments: Instruments = PACKAGED,
+    instruments: Instruments = None,
     output: Output = "table",
     dry_run: DryRun = False,
     timeout: Timeout = "10s",
@@ -190,15 +224,22 @@ def split(
     """
     from engine.control import requests  # noqa: PLC0415
 
-    _run(core, link_key, instruments, output, dry_run, timeout, lambda known: [requests.split(known[symbol], ratio, dividend)])
+    _run(
+        (state_folder, core, link_key, instruments),
+        output,
+        dry_run,
+        timeout,
+        lambda known: [requests.split(known[symbol], ratio, dividend)],
+    )
 
 
 @app.command("end-of-day")
 def end_of_day(
     date: Annotated[str, typer.Option("--date", help="The trade date, for example 2026-11-20.")],
-    core: Core = CORE,
+    state_folder: State = None,
+    core: Core = None,
     link_key: LinkKey = None,
-    instruments: Instruments = PACKAGED,
+    instruments: Instruments = None,
     output: Output = "table",
     dry_run: DryRun = False,
     timeout: Timeout = "10s",
@@ -209,10 +250,11 @@ def end_of_day(
     """
     from engine.control import requests  # noqa: PLC0415
 
-    _run(core, link_key, instruments, output, dry_run, timeout, lambda _: [requests.end_of_day(date)])
+    _run((state_folder, core, link_key, instruments), output, dry_run, timeout, lambda _: [requests.end_of_day(date)])
 
 
-def _run(core: str, link_key: Path | None, instruments: Path, output: str, dry_run: bool, timeout: str, build: Build) -> None:
+def _run(where: tuple[Path | None, str | None, Path | None, Path | None], output: str, dry_run: bool, timeout: str, build: Build) -> None:
+    """`where`: --state, --core, --link-key and --instruments, as given."""
     from engine.control.run import ControlOptions, run_control  # noqa: PLC0415
 
-    raise typer.Exit(run_control(ControlOptions(core, link_key, instruments, output, dry_run, timeout), build))
+    raise typer.Exit(run_control(ControlOptions(*where, output, dry_run, timeout), build))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -24,13 +25,26 @@ UNAVAILABLE = 6
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where the core is, and what it must agree on. The key has no place in a repr."""
+    """Where the core is, and what it must agree on. The key has no place in a repr. `venue`: the state folder that told of the core."""
 
     host: str
     port: int
     instruments_digest: int
     link_key: str = field(default="", repr=False)
     timeout_s: float = ANSWER_TIMEOUT_S
+    venue: Path | None = None
+    symbols: Sequence[str] = ()
+    """The instruments' names, in the list's order."""
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}" + (f" (the venue in {self.venue})" if self.venue is not None else "")
+
+    @property
+    def next_step(self) -> str:
+        """When no core is there."""
+        if self.venue is not None:
+            return f"is it up? opsctl status --state {self.venue}"
+        return "check --core, or give --state DIR of a venue that `opsctl up` started; is the core up?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +69,12 @@ class ControlLink:
 
     def __enter__(self) -> Self:
         target = self._target
-        where = f"{target.host}:{target.port}"
+        where = str(target)
         try:
             self._socket = socket.create_connection((target.host, target.port), timeout=CONNECT_TIMEOUT_S)
-        except OSError as error:
-            raise VenueError(f"no core answers at {where}: {error.strerror or error}", hint="check --core; is `exchange core` up?",
-                             exit_code=UNAVAILABLE) from error  # fmt: skip
+        except (OSError, UnicodeError) as error:  # UnicodeError: no name that a resolver could be asked for
+            message = f"no core answers at {where}: {getattr(error, 'strerror', None) or error}"
+            raise VenueError(message, hint=target.next_step, exit_code=UNAVAILABLE) from error
         try:
             self._shake_hands(where)
         except BaseException:
@@ -81,9 +95,10 @@ class ControlLink:
             hint = "give the link key that the core was started with: --link-key FILE"
             raise VenueError(f"the core at {where} closed the link: it may have another link key", hint, UNAVAILABLE) from error
         except (OSError, _core.LinkError) as error:
-            raise VenueError(f"what listens at {where} does not answer as a core does: {error}", "check --core", UNAVAILABLE) from error
+            message = f"what listens at {where} does not answer as a core does: {error}"
+            raise VenueError(message, self._target.next_step, UNAVAILABLE) from error
         if frame[0] != "welcome":
-            raise VenueError(f"what answers at {where} is no core: it sent a {frame[0]}", "check --core", UNAVAILABLE)
+            raise VenueError(f"what answers at {where} is no core: it sent a {frame[0]}", self._target.next_step, UNAVAILABLE)
         if frame[3] != self._target.instruments_digest:
             raise VenueError(f"the core at {where} trades another instrument list", "give the core's own --instruments file", 2)
         self.epoch = frame[1]
@@ -106,7 +121,7 @@ class ControlLink:
                     break
         except (OSError, _core.LinkError) as error:
             raise VenueError(f"{request.words}: the link broke before the answer came ({error})", _unknown(request), UNAVAILABLE) from error
-        return _outcome(request, frame)
+        return _outcome(request, frame, self._target.symbols)
 
     def _frame(self, end_s: float) -> tuple[Any, ...]:
         """The next frame. Raises OSError (TimeoutError past `end_s`, ConnectionError) or LinkError."""
@@ -137,11 +152,13 @@ def _encode(request_id: int, request: Request) -> bytes:
     )  # fmt: skip
 
 
-def _outcome(request: Request, frame: tuple[Any, ...]) -> Outcome:
+def _outcome(request: Request, frame: tuple[Any, ...], symbols: Sequence[str]) -> Outcome:
     seq_num, reason, count, value, limit = frame[2], RejectReason(frame[5]), frame[6], frame[10], frame[11]
     if is_refusal(reason):
         code = UNAVAILABLE if reason is RejectReason.LOG_UNAVAILABLE else 2
-        which = f" (the list's entry {limit})" if (reason, request.command.kind) == _OPEN_AT_THE_END else ""
+        which = ""
+        if (reason, request.command.kind) == _OPEN_AT_THE_END:
+            which = f" ({symbols[limit]})" if 0 <= limit < len(symbols) else f" (the list's entry {limit})"
         raise VenueError(f"{request.words}: refused, {explain(reason, value, limit, Call.CONTROL)}{which}", _hint(reason), code)
     return Outcome(request, seq_num, count)
 

@@ -10,13 +10,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from engine.config import VenueError, load_instruments, parse_address, parse_duration_s
+from engine.config import VenueError, default_instruments_path, load_instruments, parse_address, parse_duration_s
 from engine.control import requests
+from engine.control.cli import CORE
 from engine.control.link import ControlLink, Outcome, Target
 from engine.control.requests import Request
-from engine.firms import limits_of, load_firms
+from engine.firms import FIELDS, limits_of, load_firms
 from engine.instruments import instruments_digest
 from engine.linkkey import load_link_key
+from engine.state import find_venue
 from engine.types import FirmLimits, Instrument
 
 
@@ -24,9 +26,10 @@ from engine.types import FirmLimits, Instrument
 class ControlOptions:
     """What every command takes, as given."""
 
-    core: str
+    state: Path | None
+    core: str | None
     link_key: Path | None
-    instruments: Path
+    instruments: Path | None
     output: str
     dry_run: bool
     timeout: str
@@ -60,9 +63,10 @@ def run_control(options: ControlOptions, build: Build) -> int:
     """
     if options.output not in ("table", "json"):
         raise VenueError(f"--output: expected table or json, not {options.output!r}")
-    known = Known(options.instruments)
+    where = _located(options)
+    known = Known(where.instruments)
     wanted = build(known)
-    target = _target(options, known.all)
+    target = _target(options, where, known.all)
     if options.dry_run:
         _print([_row(request, None) for request in wanted], options.output)
         return 0
@@ -82,26 +86,60 @@ def run_control(options: ControlOptions, build: Build) -> int:
     return 0
 
 
-def _target(options: ControlOptions, instruments: tuple[Instrument, ...]) -> Target:
-    host, port = parse_address(options.core, "--core")
+@dataclass(frozen=True, slots=True)
+class _Where:
+    """A core and what it must agree on; `venue` is the state folder that led to it, if one did."""
+
+    core: str
+    link_key: Path | None
+    instruments: Path
+    venue: Path | None = None
+
+
+def _located(options: ControlOptions) -> _Where:
+    """What was given; what was not is the venue's, where --state names one or nothing was given and one stands in the default folder."""
+    given = (options.core, options.link_key, options.instruments)
+    venue = find_venue(options.state, look=not any(given))
+    if venue is None:
+        return _Where(options.core or CORE, options.link_key, options.instruments or default_instruments_path())
+    core, link_key, instruments = options.core or venue.core, options.link_key or venue.link_key, options.instruments or venue.instruments
+    return _Where(core, link_key, instruments, venue.folder)
+
+
+def _target(options: ControlOptions, where: _Where, instruments: tuple[Instrument, ...]) -> Target:
+    host, port = parse_address(where.core, "--core")
     timeout_s = parse_duration_s(options.timeout, "--timeout")
-    return Target(host, port, instruments_digest(instruments), load_link_key(options.link_key), timeout_s)
+    link_key = load_link_key(where.link_key, of_running_core=True)
+    return Target(host, port, instruments_digest(instruments), link_key, timeout_s, where.venue, tuple(one.symbol for one in instruments))
 
 
 def limit_requests(firm: int | None, file: Path | None, values: dict[str, object]) -> list[Request]:
-    """One firm's limits from the options, or every firm's from a file. Raises VenueError."""
+    """Every firm's limits from a file, or one firm's: from the options, what they leave away from the file. Raises VenueError.
+
+    A command replaces all of a firm's limits and the core does not tell what they are, so nothing may be left away by oversight.
+    """
     given = {name: value for name, value in values.items() if value is not None}
-    if (firm is None) == (file is None):
-        raise VenueError("give either --firm with its limits, or --file firms.yaml")
+    if firm is None:
+        return _listed_limits(file, given)
     if file is not None:
-        if given:
-            raise VenueError(f"--{min(given).replace('_', '-')} and --file do not go together")
-        listed = load_firms(file).firms
-        if not listed:
-            raise VenueError(f"{file}: firms: none is listed", hint="the default limits belong to the core: exchange core --limits")
-        return [requests.limits(number, limits) for number, limits in listed.items()]
-    assert firm is not None
+        known = load_firms(file)
+        return [requests.limits(firm, limits_of(given, known.firms.get(firm, known.default), f"firm {firm}"))]
+    missing = [f"--{name.replace('_', '-')}" for name in FIELDS if name not in given and name != "burst"]
+    if missing:
+        raise VenueError(f"--firm {firm}: a firm's limits are replaced as a whole, and {', '.join(missing)} would be none from then on",
+                         hint="give all of them (0 or none: no limit), or --file limits.yaml for what is not given")  # fmt: skip
     return [requests.limits(firm, limits_of(given, FirmLimits(), f"firm {firm}"))]
+
+
+def _listed_limits(file: Path | None, given: dict[str, object]) -> list[Request]:
+    if file is None:
+        raise VenueError("expected --firm with its limits, --file firms.yaml, or both")
+    if given:
+        raise VenueError(f"--{min(given).replace('_', '-')} and --file: expected --firm too", hint="without it every listed firm is set")
+    listed = load_firms(file).firms
+    if not listed:
+        raise VenueError(f"{file}: firms: none is listed", hint="the default limits belong to the core: exchange core --limits")
+    return [requests.limits(number, limits) for number, limits in listed.items()]
 
 
 def _row(request: Request, outcome: Outcome | None) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 Each command imports what it needs, so that --help stays fast.
 """
-# ruff: noqa: PLC0415, B008
+# ruff: noqa: PLC0415
 
 from __future__ import annotations
 
@@ -13,27 +13,47 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.config import VenueError, default_instruments_path
+from engine.config import VenueError
+from engine.state import log_place
 
 if TYPE_CHECKING:
-    from engine.tools.edge import VenueLog
+    from engine.tools.edge import LogFiles, VenueLog
 
-log_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at an order log, and repair what can be repaired.")
+log_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Look at an order log, and repair what can be repaired.\n\nExample: exchange log verify --log-dir ./log",
+)
 
-LogDir = Annotated[Path, typer.Option(help="Folder of the order log, as `exchange core` has it. It may be in use.")]
+LogDir = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the order log, as `exchange core` has it. It may be in use. Default: that of the venue in --state."),
+]
+State = Annotated[
+    Path | None,
+    typer.Option(
+        help="State folder of a venue that `opsctl up` started: its log and its instruments. Without --log-dir it is looked for in "
+        "$OPSCTL_STATE, then in ~/.local/state/opsctl."
+    ),
+]
 Instruments = Annotated[
-    Path, typer.Option("--instruments", help="The instruments file that the core was started with.", show_default="the packaged list")
+    Path | None,
+    typer.Option(
+        "--instruments",
+        help="The instruments file that the core was started with. Default: that of the venue in --state, else the packaged list.",
+    ),
 ]
 Limits = Annotated[Path | None, typer.Option("--limits", help="The limits file that the core was started with. Default: none.")]
 Partitions = Annotated[int | None, typer.Option(min=1, max=64, help="The core's number of partitions. Default: as many as DIR has.")]
 Output = Annotated[str, typer.Option(help="table or json, on stdout.")]
 LAST = "last"
+MAX_SEQ_NUM = (1 << 63) - 1
 
 
 def replay(
-    log_dir: LogDir,
+    log_dir: LogDir = None,
     at: Annotated[str | None, typer.Option(help="Show a book as it was then: 2026-11-20T10:15:23.456789, or last.")] = None,
-    seq_num: Annotated[int | None, typer.Option(min=1, help="Show it as it was after this command instead.")] = None,
+    seq_num: Annotated[int | None, typer.Option(min=1, max=MAX_SEQ_NUM, help="Show it as it was after this command instead.")] = None,
     instrument: Annotated[str | None, typer.Option(help="Symbol of the book.")] = None,
     depth: Annotated[int, typer.Option(min=1, max=1_000_000, help="Price levels a side.")] = 10,
     orders: Annotated[bool, typer.Option("--orders", help="List every resting order too.")] = False,
@@ -41,16 +61,19 @@ def replay(
     internal: Annotated[bool, typer.Option("--internal", help="With --trace: trade ids and the other side's order ids too.")] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Check that every snapshot and its tail give the log's state.")] = False,
     zone: Annotated[str, typer.Option(help="Time zone of a moment without an offset, and of the times shown.")] = "UTC",
-    instruments: Instruments = default_instruments_path(),
+    state: State = None,
+    instruments: Instruments = None,
     limits: Limits = None,
     partitions: Partitions = None,
     output: Output = "table",
 ) -> None:
     """Apply a log again: the book of any moment (--at), the life of an order (--trace), or a check of the snapshots (--verify).
 
+    Exit codes: 1 the log is damaged or of other instruments, 3 a snapshot does not agree with it (--verify).
+
     Example: exchange replay --log-dir ./log --at 2026-11-20T10:15:23.456789 --instrument AAPL
     """
-    from engine.tools.edge import LogFiles, open_log
+    from engine.tools.edge import open_log
 
     as_json = _as_json(output)
     questions = {"--at": at is not None, "--seq-num": seq_num is not None, "--trace": trace is not None, "--verify": verify}
@@ -58,7 +81,7 @@ def replay(
     if len(asked) != 1:
         given = " and ".join(asked) or "nothing of the kind"
         raise VenueError(f"replay: expected one of --at, --seq-num, --trace and --verify, got {given}", hint="see exchange replay --help")
-    log = open_log(LogFiles(log_dir, instruments, limits, partitions))
+    log = open_log(_log_files(log_dir, state, instruments, limits, partitions))
     if verify:
         _verify(log, as_json)
     elif trace is not None:
@@ -103,30 +126,39 @@ def _verify(log: VenueLog, as_json: bool) -> None:
 
 
 def snapshot(
-    log_dir: LogDir,
-    instruments: Instruments = default_instruments_path(),
+    log_dir: LogDir = None,
+    state: State = None,
+    instruments: Instruments = None,
     limits: Limits = None,
     partitions: Partitions = None,
     keep: Annotated[int, typer.Option(min=1, max=1000, help="Newest snapshots to keep.")] = 3,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written; write nothing.")] = False,
     output: Output = "table",
 ) -> None:
     """Write a snapshot of what the log holds now, so that the next start is fast. The core that writes the log goes on.
 
     Example: exchange snapshot --log-dir ./log
     """
-    from engine.tools.edge import LogFiles, open_log
-    from engine.tools.snapshots import made_json, made_lines, make_snapshots
+    from engine.tools.edge import open_log
+    from engine.tools.snapshots import made_json, made_lines, make_snapshots, plan_snapshots, planned_json, planned_lines
 
     as_json = _as_json(output)
-    made = make_snapshots(open_log(LogFiles(log_dir, instruments, limits, partitions)), keep)
+    if dry_run:
+        planned = plan_snapshots(open_log(_log_files(log_dir, state, instruments, limits, partitions)))
+        _print(planned_json(planned), planned_lines(planned), as_json)
+        return
+    made = make_snapshots(open_log(_log_files(log_dir, state, instruments, limits, partitions)), keep)
     _print(made_json(made), made_lines(made), as_json)
 
 
 def verify_release(
     old: Annotated[str, typer.Argument(help="A wheel, an environment's or release's folder, a Python, or the word installed.")],
     new: Annotated[str, typer.Argument(help="The build to hold against it.")],
-    log: Annotated[Path, typer.Option("--log", help="Folder of the order log to replay through both.")],
-    instruments: Instruments = default_instruments_path(),
+    log: Annotated[
+        Path | None, typer.Option("--log", help="Folder of the order log to replay through both. Default: that of the venue in --state.")
+    ] = None,
+    state: State = None,
+    instruments: Instruments = None,
     limits: Limits = None,
     partitions: Partitions = None,
     output: Output = "table",
@@ -136,10 +168,10 @@ def verify_release(
     Example: exchange verify-release installed ./dist/opsctl-1.1.0-cp311-cp311-linux_x86_64.whl --log ./log
     """
     from engine.tools.compare import Scope, compare, comparison_json, comparison_lines
-    from engine.tools.edge import EXIT_DIFFERENT, LogFiles, last_seq_nums, open_log
+    from engine.tools.edge import EXIT_DIFFERENT, last_seq_nums, open_log
 
     as_json = _as_json(output)
-    files = LogFiles(log, instruments, limits, partitions)
+    files = _log_files(log, state, instruments, limits, partitions, "--log")
     found = compare(old, new, Scope(files, last_seq_nums(open_log(files))))
     _print(comparison_json(found), comparison_lines(found), as_json)
     if found.difference is not None:
@@ -147,23 +179,26 @@ def verify_release(
 
 
 def eod(
-    log_dir: LogDir,
     date: Annotated[str, typer.Option(help="The trade date, as the sequenced end of day has it: 2026-11-20.")],
+    log_dir: LogDir = None,
     csv: Annotated[Path | None, typer.Option(help="Write CSV files into this folder too.")] = None,
     settlement_days: Annotated[int, typer.Option(help="Business days from trade to settlement.")] = 1,
     holidays: Annotated[Path | None, typer.Option(help="Days without settlement, one date a line. Default: weekends only.")] = None,
     maker_rebate: Annotated[str, typer.Option(help="Money a share for an order that rested.")] = "0.002",
     taker_fee: Annotated[str, typer.Option(help="Money a share from an order that came in.")] = "0.003",
-    instruments: Instruments = default_instruments_path(),
+    state: State = None,
+    instruments: Instruments = None,
     limits: Limits = None,
     partitions: Partitions = None,
     output: Output = "table",
 ) -> None:
     """Settle a trading day from the log: shares and money per firm, fees, what expired. Checks that all of it adds up.
 
+    Exit codes: 1 the log is damaged or of other instruments, 2 it has no such day, 3 the day does not add up.
+
     Example: exchange eod --log-dir ./log --date 2026-11-20 --csv ./eod
     """
-    from engine.tools.edge import LogFiles, note, open_log
+    from engine.tools.edge import note, open_log
     from engine.tools.eod import DaySettings, check_settlement_days, load_holidays, parse_rate, require_sums, settled_day
     from engine.tools.eod_text import day_json, day_lines, write_csv
     from engine.tools.settle import FeeRates
@@ -173,7 +208,7 @@ def eod(
     rates = FeeRates(parse_rate(maker_rebate, "--maker-rebate"), parse_rate(taker_fee, "--taker-fee"))
     settings = DaySettings(rates, check_settlement_days(settlement_days), load_holidays(holidays))
     trade_date = parse_date(date)
-    day = settled_day(open_log(LogFiles(log_dir, instruments, limits, partitions)), trade_date, settings)
+    day = settled_day(open_log(_log_files(log_dir, state, instruments, limits, partitions)), trade_date, settings)
     _print(day_json(day), day_lines(day), as_json)
     require_sums(day)
     for path in write_csv(day, csv) if csv is not None else ():
@@ -181,18 +216,18 @@ def eod(
 
 
 @log_app.command("verify")
-def log_verify(log_dir: LogDir, output: Output = "table") -> None:
+def log_verify(log_dir: LogDir = None, state: State = None, output: Output = "table") -> None:
     """Read every record of a log and say what is wrong with it, if anything. Changes nothing, also beside a running core.
 
     Exit code 1 when a core would refuse to start on it.
 
     Example: exchange log verify --log-dir ./log
     """
-    from engine.tools.edge import EXIT_LOG, partition_folders
+    from engine.tools.edge import EXIT_LOG
     from engine.tools.logcheck import verified, verified_json, verified_lines
 
     as_json = _as_json(output)
-    found = [verified(folder) for folder in partition_folders(log_dir)]
+    found = [verified(folder) for folder in _folders(log_dir, state)]
     _print(verified_json(found), verified_lines(found), as_json)
     if not all(one["starts"] for one in found):
         raise typer.Exit(EXIT_LOG)
@@ -200,7 +235,8 @@ def log_verify(log_dir: LogDir, output: Output = "table") -> None:
 
 @log_app.command("repair")
 def log_repair(
-    log_dir: LogDir,
+    log_dir: LogDir = None,
+    state: State = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     output: Output = "table",
@@ -212,20 +248,42 @@ def log_repair(
     Example: exchange log repair --log-dir ./log --dry-run
     """
     from engine.logs import wall_clock_ns
-    from engine.tools.edge import EXIT_LOG, partition_folders
+    from engine.tools.edge import EXIT_LOG, note
     from engine.tools.logcheck import plan, plan_json, plan_lines, repair
 
     as_json = _as_json(output)
-    plans = [plan(folder) for folder in partition_folders(log_dir)]
+    plans = [plan(folder) for folder in _folders(log_dir, state)]
     needed = [one for one in plans if one.needed]
     impossible = [one for one in needed if not one.possible]
     if needed and not dry_run and not impossible:
         if not yes and not typer.confirm("\n".join([*plan_lines(plans), "", "Cut the log back?"]), err=True):
+            note("nothing was changed; a core still refuses to start on this log")
             raise typer.Exit(EXIT_LOG)
         plans = [repair(one, wall_clock_ns()) if one.needed else one for one in plans]
     _print(plan_json(plans), plan_lines(plans), as_json)
     if impossible:
         raise typer.Exit(EXIT_LOG)
+
+
+def _log_files(
+    log_dir: Path | None,
+    state: Path | None,
+    instruments: Path | None,
+    limits: Path | None,
+    partitions: int | None,
+    option: str = "--log-dir",
+) -> LogFiles:
+    from engine.tools.edge import LogFiles
+
+    place = log_place(log_dir, instruments, state, option)
+    return LogFiles(place.log_dir, place.instruments, limits, partitions, place.source)
+
+
+def _folders(log_dir: Path | None, state: Path | None) -> tuple[Path, ...]:
+    from engine.tools.edge import partition_folders
+
+    place = log_place(log_dir, None, state)
+    return partition_folders(place.log_dir, source=place.source)
 
 
 def _as_json(output: str) -> bool:

@@ -67,19 +67,21 @@ class VenueLog:
 
 @dataclass(frozen=True, slots=True)
 class LogFiles:
-    """What a log is opened with: its folder, and the files that its core was started with. `partitions` None: as many as there are."""
+    """What a log is opened with: its folder, and the files that its core was started with. `partitions` None: as many as there are.
+    `source`: the option, or the venue, that named the folder."""
 
     log_dir: Path
     instruments: Path
     limits: Path | None = None
     partitions: int | None = None
+    source: str = "--log-dir"
 
 
 def open_log(files: LogFiles) -> VenueLog:
     """Reads settings and folder names only. Raises VenueError naming option and folder."""
     instruments = load_instruments(files.instruments)
     limits = load_firms(files.limits).default if files.limits is not None else FirmLimits()
-    folders = partition_folders(files.log_dir, files.partitions)
+    folders = partition_folders(files.log_dir, files.partitions, files.source)
     made = tuple(_partition(instruments, limits, number, folder, len(folders)) for number, folder in enumerate(folders))
     return VenueLog(files.log_dir, instruments, made)
 
@@ -100,12 +102,10 @@ def last_seq_nums(log: VenueLog) -> list[int]:
     return ends
 
 
-def partition_folders(log_dir: Path, partitions: int | None = None) -> tuple[Path, ...]:
+def partition_folders(log_dir: Path, partitions: int | None = None, source: str = "--log-dir") -> tuple[Path, ...]:
     """DIR/partition-00, ... when there are such folders, else DIR itself. Raises VenueError when one is missing."""
-    if not log_dir.is_dir():
-        raise VenueError(f"--log-dir: there is no folder {log_dir}", hint="it is the folder that `exchange core --log-dir` was given")
     found = sorted(
-        (int(match[1]), path) for path in log_dir.iterdir() if path.is_dir() and (match := PARTITION_FOLDER.fullmatch(path.name))
+        (int(match[1]), path) for path in _inside(log_dir, source) if path.is_dir() and (match := PARTITION_FOLDER.fullmatch(path.name))
     )
     numbers = [number for number, _ in found]
     count = partitions or len(found) or 1
@@ -114,8 +114,18 @@ def partition_folders(log_dir: Path, partitions: int | None = None) -> tuple[Pat
     if numbers != list(range(count)):
         has = ", ".join(path.name for _, path in found) or "no partition folder"
         raise VenueError(f"{log_dir}: expected partition-00 to partition-{count - 1:02d}, found {has}",
-                         hint="give --log-dir the whole folder of the core, and --partitions the core's number or nothing")  # fmt: skip
+                         hint="name the whole folder of the core, and give --partitions the core's number or nothing")  # fmt: skip
     return tuple(path for _, path in found)
+
+
+def _inside(folder: Path, source: str) -> list[Path]:
+    hint = "it is the folder that `exchange core --log-dir` was given"
+    try:
+        return list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        raise VenueError(f"{source}: there is no folder {folder}", hint=hint) from None
+    except OSError as error:
+        raise VenueError(f"{source}: {folder} cannot be read: {error.strerror}", hint=hint) from error
 
 
 @contextmanager

@@ -109,7 +109,7 @@ def test_a_refusal_in_the_middle_tells_what_was_done_before_it(exchange, stand_i
 @pytest.mark.parametrize(
     ("answer", "code", "says"),
     [
-        ({"status": 8, "reason": RejectReason.WRONG_STATE, "value": 2, "limit": 4}, 2, "an instrument is continuous (the list's entry 4)"),
+        ({"status": 8, "reason": RejectReason.WRONG_STATE, "value": 2, "limit": 4}, 2, "an instrument is continuous (TSLA)"),
         ({"status": 8, "reason": RejectReason.WRONG_STATE, "value": 2, "limit": 4}, 2, "next: close first"),
         ({"status": 8, "reason": RejectReason.LOG_UNAVAILABLE}, 6, "the order log cannot be written"),
         (None, 6, "the link broke before the answer came"),
@@ -186,6 +186,9 @@ def test_a_connection_is_closed_at_the_end_whatever_happens(stand_in):
     assert isinstance(held, socket.socket)
 
 
+WHOLE = ("--firm", 7, "--max-order-quantity", 0, "--position-limit", 0, "--order-rate", 0, "--self-trade-prevention", "none")
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -194,12 +197,16 @@ def test_a_connection_is_closed_at_the_end_whatever_happens(stand_in):
         (("session", "closed", "--all", "--instrument", "AAPL"), "either --instrument SYMBOL or --all"),
         (("halt", "NOPE"), "NOPE is not in"),
         (("kill", 65536), "65535"),
-        (("limits",), "either --firm"),
-        (("limits", "--firm", 7, "--file", "x"), "either --firm"),
+        (("limits",), "expected --firm"),
+        (("limits", "--firm", 7, "--file", "/nonexistent"), "limits file"),
         (("limits", "--file", "x", "--burst", 5), "--burst and --file"),
+        (("limits", "--firm", 7, "--order-rate", 5), "--max-order-quantity, --position-limit, --self-trade-prevention would be none"),
+        (("limits", "--firm", 7), "--order-rate"),
+        (("kill", 7, "--core", "..:9001"), "no core answers"),
+        (("kill", 7, "--core", f"127.0.0.1:{'9' * 5000}"), "--core"),
         (("limits", "--file", "/nonexistent.yaml"), "limits file"),
-        (("limits", "--firm", 7, "--burst", 5), "burst"),
-        (("limits", "--firm", 7, "--order-rate", 99_999_999), "order_rate"),
+        (("limits", *WHOLE, "--burst", 5), "burst"),
+        (("limits", *WHOLE, "--order-rate", 99_999_999), "order_rate"),
         (("reference", "AAPL", "150.105"), "PRICE"),
         (("split", "AAPL", "2"), "RATIO"),
         (("end-of-day", "--date", "today"), "--date"),
@@ -212,9 +219,39 @@ def test_a_connection_is_closed_at_the_end_whatever_happens(stand_in):
 )
 def test_a_users_mistake_is_exit_2_and_no_traceback(exchange, words, says):
     code, out, err = exchange(*words)
-    assert (code, out) == (2, "")
+    assert (code, out) == (6 if "no core" in says else 2, "")
     assert says in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("words", "sent"),
+    [
+        (("--firm", 7, "--order-rate", 5), (50, 1000, 5, 10, StpMode.DECREMENT)),
+        (("--firm", 9, "--order-rate", 5), (100, 0, 5, 10, StpMode.CANCEL_NEWEST)),
+        (("--firm", 7, "--max-order-quantity", 0), (0, 1000, 20, 40, StpMode.DECREMENT)),
+        (("--firm", 9), (100, 0, 20, 40, StpMode.CANCEL_NEWEST)),
+    ],
+    ids=["a listed firm", "a firm with the default", "a limit lifted", "back to the default"],
+)
+def test_one_limit_of_a_firm_is_changed_and_the_limits_file_has_the_others(exchange, stand_in, tmp_path, words, sent):
+    file = tmp_path / "firms.yaml"
+    file.write_text(
+        "default: {max_order_quantity: 100, order_rate: 20, self_trade_prevention: cancel_newest}\n"
+        "firms: {7: {max_order_quantity: 50, position_limit: 1000, self_trade_prevention: decrement}}"
+    )
+    core = stand_in()
+    code, out, _ = exchange("limits", *words, "--file", file, "--core", core.address, "--output", "json")
+    (frame,) = core.commands
+    assert (code, frame[3]) == (0, words[1])
+    assert (frame[6], frame[5], frame[7], frame[8], frame[9]) == sent
+    assert "self_trade_prevention" in json.loads(out)[0]["command"]
+
+
+def test_a_wrong_path_of_the_link_key_does_not_lead_to_making_another_one(exchange):
+    _, _, err = exchange("kill", 7, "--link-key", "/nonexistent")
+    assert "give the file that the core was started with" in err
+    assert "openssl" not in err
 
 
 def test_a_limits_file_without_firms_is_no_success(exchange, tmp_path):

@@ -179,3 +179,24 @@ def test_the_reports_of_a_range_come_with_their_commands(day):
     assert lines[-1]["command"]["qty"] == 30 and len(lines[-1]["reports"]) == 3
     shutil.rmtree(day.log_dir / "snapshots", ignore_errors=True)
     assert list(reports(partition, 4, 7)) == lines
+
+
+@pytest.mark.parametrize("executable", [True, False])
+def test_a_text_file_is_no_build_and_no_traceback(exchange, day, tmp_path, executable):
+    (tmp_path / "plain.txt").write_text("hello")
+    (tmp_path / "plain.txt").chmod(0o755 if executable else 0o644)
+    ran = exchange(*asked(day, "installed", tmp_path / "plain.txt"))
+    assert ran.code == 2 and ran.refused
+    assert ("cannot be run: Exec format error" if executable else "it is no wheel and no executable") in ran.refused.message
+    assert "give a wheel" in ran.refused.hint
+
+
+def test_a_name_that_no_file_can_have_is_refused(exchange, day):
+    ran = exchange(*asked(day, "installed", "x" * 5000))
+    assert ran.code == 2 and ran.refused and "there is nothing of that name" in ran.refused.message
+
+
+def test_a_wrong_log_folder_is_told_by_the_option_that_was_given(exchange, day, tmp_path):
+    for folder in (tmp_path / "none", tmp_path / ("x" * 5000)):
+        refused = exchange("verify-release", "installed", "installed", "--log", folder, "--instruments", day.instruments).refused
+        assert refused and refused.message.startswith(("--log: there is no folder", "--log: ")) and refused.exit_code == 2

@@ -31,6 +31,16 @@ def test_a_snapshot_is_made_once_for_one_end_of_the_log(exchange, day):
     assert path.stat().st_mtime_ns == before
 
 
+def test_a_dry_run_says_which_snapshot_would_be_written_and_writes_none(exchange, day):
+    ran = exchange(*asked("snapshot", day, "--dry-run"))
+    assert ran.code == 0 and f"would write a snapshot of seq_num {len(DAY)} into {day.log_dir / 'snapshots'}" in ran.out
+    assert not (day.log_dir / "snapshots").exists()
+    exchange(*asked("snapshot", day))
+    assert "nothing would be written" in exchange(*asked("snapshot", day, "--dry-run")).out
+    (one,) = json.loads(exchange(*asked("snapshot", day, "--dry-run", "--output", "json")).out)["snapshots"]
+    assert one == {"partition": 0, "seq_num": len(DAY), "newest_seq_num": len(DAY), "would_write": False}
+
+
 def test_a_snapshot_goes_on_from_the_one_before_and_the_newest_are_kept(exchange, day):
     exchange(*asked("snapshot", day))
     for number in range(3):
@@ -106,7 +116,8 @@ def test_a_damaged_log_is_named_planned_and_cut_back(exchange, day):
     plan = exchange("log", "repair", "--log-dir", day.log_dir, "--dry-run")
     assert plan.code == 0 and "to cut: everything from seq_num 12 on; lost: 7 good records, seq_num 13 to 19" in plan.out
     assert exchange("log", "verify", "--log-dir", day.log_dir).code == 1
-    assert exchange("log", "repair", "--log-dir", day.log_dir, stdin="n\n").code == 1
+    refused = exchange("log", "repair", "--log-dir", day.log_dir, stdin="n\n")
+    assert refused.code == 1 and "nothing was changed" in refused.err
     assert exchange("log", "verify", "--log-dir", day.log_dir).code == 1
     done = exchange("log", "repair", "--log-dir", day.log_dir, "--yes")
     assert done.code == 0 and "what was there is kept in" in done.out
