@@ -23,7 +23,7 @@ CRASHES = BUILDS / "fuzz-crashes"
 MEMORY = Path("/dev/shm")  # kill -9 is the same there, and nobody waits for a disk
 NIGHTLY = os.environ.get("EXCHANGE_NIGHTLY", "") == "1"
 SEED = int(datetime.datetime.now(tz=datetime.UTC).strftime("%Y%m%d")) * 1_000_000 if NIGHTLY else 20260601
-THREADED = ("apply_thread", "ring", "journal", "partition", "partition_burst", "core")
+THREADED = ("apply_thread", "ring", "log", "log_holes", "journal", "partition", "partition_burst", "core")
 """The native tests that have more than one thread: test_<name>.cpp."""
 ENVIRONMENT = {"ASAN_OPTIONS": "detect_leaks=0", "TSAN_OPTIONS": "halt_on_error=1:die_after_fork=0"}
 """A leak would be one of the process, but not every container lets the leak checker trace it."""
