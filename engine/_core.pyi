@@ -10,7 +10,12 @@ _Config = tuple[list[tuple[int, ...]], tuple[int, ...], int, int, int, int, int]
 _Command = tuple[int, int, int, int, int, int, int, int, int, int, int, int, int, str]
 
 class LogError(Exception):
-    """The log cannot be trusted or written. The message names segment, offset and what to do."""
+    """The log cannot be trusted or written. The message names segment, offset and what to do.
+
+    `cause`: "damage", "snapshot" (it holds records that the log has not got), "empty" (no log there), "in_use", "settings" (another
+    configuration, number of partitions, format or epoch), "system" (a right, a full disk, a device), "other"."""
+
+    cause: str
 
 class LinkError(Exception):
     """A frame that is not of the link's format (length, CRC, type, field)."""
@@ -96,7 +101,7 @@ class Core:
         """Newest good snapshot, then the log's tail, of every partition. Raises LogError.
 
         Returns {"records", "last_seq_num", "torn_records_cut", "segments", "elapsed_us", "snapshot_seq_num" (0: from the log's beginning;
-        the smallest), "warnings" (a line for each snapshot passed over)}."""
+        the smallest), "warnings" (a line for each snapshot passed over), "torn": [(partition, from_seq_num, to_seq_num)] that were cut}."""
     def listen(self, host: str, port: int) -> int:
         """Bind the gateways' link (TCP). Port 0 takes a free one. Returns the port. Raises OSError."""
     def start(self) -> None: ...
@@ -284,13 +289,13 @@ def read_snapshot(path: str) -> dict[str, Any]:
 # ---- The log's tools (native/python/log_binding.cpp). All raise LogError when the folder cannot be read. ----
 
 def log_verify(dir: str) -> dict[str, Any]:
-    """Looks at every record and changes nothing: segments, records, last_seq_num, problems, starts, in_use (log_tools.hpp)."""
+    """Looks at every record, then at what a start reads; changes nothing. As LogVerifyReport (log_tools.hpp)."""
 
 def log_plan_repair(dir: str) -> dict[str, Any]:
     """What a repair would cut, and what would be lost with it (log_tools.hpp, LogRepairPlan). Changes nothing."""
 
-def log_repair(dir: str, stamp: str, cut_from: int = 0) -> dict[str, Any]:
-    """Does it. `stamp` names the folder for what is cut off; `cut_from`: only if the plan still cuts there. Raises LogError."""
+def log_repair(dir: str, stamp: str, cut_from: int | None = None) -> dict[str, Any]:
+    """Does it. `stamp` names the folder for what is cut off; `cut_from`: only if the plan still cuts there (0: nowhere)."""
 
 def log_record_crc(dir: str, seq_num: int) -> int | None:
     """The CRC of one record; None when it is not there."""

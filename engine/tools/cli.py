@@ -216,21 +216,23 @@ def eod(
 
 
 @log_app.command("verify")
-def log_verify(log_dir: LogDir = None, state: State = None, output: Output = "table") -> None:
+def log_verify(log_dir: LogDir = None, state: State = None, partitions: Partitions = None, output: Output = "table") -> None:
     """Read every record of a log and say what is wrong with it, if anything. Changes nothing, also beside a running core.
 
-    Exit code 1 when a core would refuse to start on it.
+    Exit code 1 when a core would refuse to start on it, or no log is there. Exit code 4 when a core starts from a snapshot, and records
+    before that are damaged: they cannot be replayed or settled any more. 0: good, or with a torn end that a start cuts.
+
+    A log does not know how many partitions it has: give --partitions, or a missing last one is not missed.
 
     Example: exchange log verify --log-dir ./log
     """
-    from engine.tools.edge import EXIT_LOG
-    from engine.tools.logcheck import verified, verified_json, verified_lines
+    from engine.tools.logcheck import exit_code, verified, verified_json, verified_lines
 
     as_json = _as_json(output)
-    found = [verified(folder) for folder in _folders(log_dir, state)]
+    found = [verified(folder) for folder in _folders(log_dir, state, partitions)]
     _print(verified_json(found), verified_lines(found), as_json)
-    if not all(one["starts"] for one in found):
-        raise typer.Exit(EXIT_LOG)
+    if code := exit_code(found):
+        raise typer.Exit(code)
 
 
 @log_app.command("repair")
@@ -239,9 +241,13 @@ def log_repair(
     state: State = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    partitions: Partitions = None,
     output: Output = "table",
 ) -> None:
-    """Cut a damaged log back to its last good record. What is cut off is kept in a folder beside it; the records in it are lost.
+    """Make a damaged log start again: mend what is certain, cut the rest off behind the last good record, and move snapshots that hold more
+    than the log then does. What was there is kept in a folder beside it, DIR/damaged-<UTC>; records that are cut are lost.
+
+    Refused, with exit code 1, while a snapshot makes the log start as it is: a repair would throw away records that the core reads.
 
     Restore from a backup or a standby instead when there is one: what is cut was answered to members.
 
@@ -252,16 +258,16 @@ def log_repair(
     from engine.tools.logcheck import plan, plan_json, plan_lines, repair
 
     as_json = _as_json(output)
-    plans = [plan(folder) for folder in _folders(log_dir, state)]
+    plans = [plan(folder) for folder in _folders(log_dir, state, partitions)]
     needed = [one for one in plans if one.needed]
     impossible = [one for one in needed if not one.possible]
     if needed and not dry_run and not impossible:
-        if not yes and not typer.confirm("\n".join([*plan_lines(plans), "", "Cut the log back?"]), err=True):
+        if not yes and not typer.confirm("\n".join([*plan_lines(plans), "", "Do that?"]), err=True):
             note("nothing was changed; a core still refuses to start on this log")
             raise typer.Exit(EXIT_LOG)
         plans = [repair(one, wall_clock_ns()) if one.needed else one for one in plans]
     _print(plan_json(plans), plan_lines(plans), as_json)
-    if impossible:
+    if impossible or any(one.history_damaged for one in plans):
         raise typer.Exit(EXIT_LOG)
 
 
@@ -279,11 +285,11 @@ def _log_files(
     return LogFiles(place.log_dir, place.instruments, limits, partitions, place.source)
 
 
-def _folders(log_dir: Path | None, state: Path | None) -> tuple[Path, ...]:
+def _folders(log_dir: Path | None, state: Path | None, partitions: int | None) -> tuple[Path, ...]:
     from engine.tools.edge import partition_folders
 
     place = log_place(log_dir, None, state)
-    return partition_folders(place.log_dir, source=place.source)
+    return partition_folders(place.log_dir, partitions, place.source)
 
 
 def _as_json(output: str) -> bool:

@@ -23,6 +23,8 @@ PROGRESS_RECORDS = 5_000_000
 NO_LIMIT = (1 << 63) - 1
 EXIT_LOG = 1
 EXIT_DIFFERENT = 3
+EXIT_HISTORY = 4
+"""A core starts on the log, and a part of the log that it does not read is damaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Partition:
 
     def replayer(self) -> _core.Replayer:
         """Before the first record. Raises VenueError."""
-        with log_errors(self.folder):
+        with log_errors(self.folder, self.config.partitions):
             return _core.Replayer(str(self.folder), self.config.as_tuple(), self.digest)
 
 
@@ -107,15 +109,26 @@ def partition_folders(log_dir: Path, partitions: int | None = None, source: str 
     found = sorted(
         (int(match[1]), path) for path in _inside(log_dir, source) if path.is_dir() and (match := PARTITION_FOLDER.fullmatch(path.name))
     )
-    numbers = [number for number, _ in found]
-    count = partitions or len(found) or 1
-    if count == 1 and not found:
+    if not found and partitions in (None, 1):
         return (log_dir,)
-    if numbers != list(range(count)):
-        has = ", ".join(path.name for _, path in found) or "no partition folder"
-        raise VenueError(f"{log_dir}: expected partition-00 to partition-{count - 1:02d}, found {has}",
-                         hint="name the whole folder of the core, and give --partitions the core's number or nothing")  # fmt: skip
+    # A single partition has no folder of its own, so one folder alone says that others are missing.
+    count = partitions or max(2, found[-1][0] + 1)
+    there = dict(found)
+    missing = [f"partition-{number:02d}" for number in range(count) if number not in there]
+    too_many = [path.name for number, path in found if number >= count]
+    if count == 1 or missing or too_many:
+        raise _other_layout(log_dir, partitions, missing, [path.name for _, path in found])
     return tuple(path for _, path in found)
+
+
+def _other_layout(log_dir: Path, partitions: int | None, missing: list[str], found: list[str]) -> VenueError:
+    has = ", ".join(found) or ("the log of a single partition" if any(log_dir.glob("*.log")) else "no partition folder")
+    if partitions == 1 or not missing:
+        return VenueError(f"{log_dir}: holds {has}, which is not a log of {partitions} partition(s)",
+                          hint="give --partitions the core's number, or leave it out")  # fmt: skip
+    return VenueError(f"{log_dir}: {', '.join(missing)} missing; it holds {has}", exit_code=EXIT_LOG,
+                      hint="restore the folder from a copy: a core refuses to start without it; or correct --log-dir (the whole folder of "
+                           "the core) or --partitions")  # fmt: skip
 
 
 def _inside(folder: Path, source: str) -> list[Path]:
@@ -129,19 +142,33 @@ def _inside(folder: Path, source: str) -> list[Path]:
 
 
 @contextmanager
-def log_errors(where: Path) -> Iterator[None]:
-    """The native side's complaints as a user's errors; they name segment or file themselves."""
+def log_errors(where: Path, partitions: int = 1) -> Iterator[None]:
+    """The native side's complaints as a user's errors; they name segment or file themselves. `partitions`: of the whole log."""
     try:
         yield
     except _core.LogError as error:
-        raise VenueError(f"the log cannot be read: {error}", hint=f"`exchange log verify --log-dir {where}` looks at all of it",
-                         exit_code=EXIT_LOG) from None  # fmt: skip
+        raise VenueError(f"the log cannot be read: {error}", hint=_next_step(error.cause, where, partitions), exit_code=EXIT_LOG) from None
     except _core.SnapshotError as error:
         raise VenueError(
             f"the snapshot cannot be used: {error}", hint="the log itself is not touched by this", exit_code=EXIT_LOG
         ) from None
     except ValueError as error:
         raise VenueError(f"bad setting: {error}") from None
+
+
+def _next_step(cause: str, where: Path, partitions: int) -> str:
+    if cause == "settings" and partitions == 1 and PARTITION_FOLDER.fullmatch(where.resolve().name):
+        return f"{where} is the folder of one partition: give --log-dir the folder around it"
+    if cause == "settings" and partitions > 1:
+        return f"--instruments, --limits and the number of partitions must be the core's: {partitions} folders were found or asked for"
+    hints = {
+        "damage": f"`exchange log verify --log-dir {where}` looks at all of it",
+        "settings": "the log is not damaged: give --instruments and --limits the files that its core was started with",
+        "empty": "give --log-dir the folder that `exchange core --log-dir` was given",
+        "in_use": "stop the core that has it open first",
+        "system": f"nothing says that the log is damaged: check owner, mode and mount of {where}, its room and its device",
+    }
+    return hints.get(cause, "")
 
 
 @dataclass(frozen=True, slots=True)

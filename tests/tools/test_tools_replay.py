@@ -189,7 +189,7 @@ def test_partitions_are_found_and_an_order_is_looked_for_in_its_own(exchange, em
     assert "buy 4 limit 100.0 day, BRK.A, firm 7" in exchange(*asked(empty, "--trace", "2")).out
     assert "3  2.00" in exchange(*asked(empty, "--at", "last", "--instrument", "AAPL")).out
     refused = exchange(*asked(empty, "--trace", "2", "--partitions", "3")).refused
-    assert refused and "found partition-00, partition-01" in refused.message
+    assert refused and "partition-02 missing; it holds partition-00, partition-01" in refused.message
 
 
 def test_a_replay_of_the_log_is_the_run_itself(day):

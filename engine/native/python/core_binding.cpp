@@ -56,6 +56,11 @@ nb::dict core_recover(exchange::Core& core) {
     warnings.append(warning);
   }
   made["warnings"] = warnings;
+  nb::list torn;
+  for (const exchange::TornCut& cut : found.torn) {
+    torn.append(nb::make_tuple(cut.partition, cut.from_seq, cut.to_seq));
+  }
+  made["torn"] = torn;
   return made;
 }
 

@@ -1,8 +1,10 @@
 // The log's tools for Python: plain tuples and dicts. Errors of the log come out as LogError, which module.cpp names.
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,6 +44,8 @@ const char* name_of(exchange::LogProblem::Kind kind) {
       return "record";
     case Kind::segment:
       return "segment";
+    case Kind::snapshot:
+      return "snapshot";
     case Kind::stuck:
       return "stuck";
   }
@@ -99,6 +103,24 @@ nb::dict problem_dict(const exchange::LogProblem& problem) {
   made["last_seq_num"] = problem.last_seq_num;
   made["what"] = problem.what;
   made["start_goes_on"] = problem.start_goes_on();
+  made["met_by_start"] = problem.met_by_start;
+  return made;
+}
+
+nb::dict snapshot_dict(const exchange::LogSnapshot& snapshot) {
+  nb::dict made;
+  made["path"] = snapshot.path;
+  made["seq_num"] = snapshot.seq_num;
+  made["wrong"] = snapshot.wrong;
+  made["in_log"] = snapshot.in_log;
+  return made;
+}
+
+nb::list list_of(const std::vector<std::string>& texts) {
+  nb::list made;
+  for (const std::string& text : texts) {
+    made.append(text);
+  }
   return made;
 }
 
@@ -116,14 +138,22 @@ nb::dict log_verify(const std::string& dir) {
   for (const exchange::LogProblem& problem : report.problems) {
     problems.append(problem_dict(problem));
   }
+  nb::list snapshots;
+  for (const exchange::LogSnapshot& snapshot : report.snapshots) {
+    snapshots.append(snapshot_dict(snapshot));
+  }
   nb::dict made;
   made["segments"] = segments;
+  made["snapshots"] = snapshots;
   made["problems"] = problems;
   made["problems_left_off"] = report.problems_left_off;
   made["records"] = report.records;
   made["last_seq_num"] = report.last_seq_num;
   made["in_use"] = report.in_use;
   made["starts"] = report.starts();
+  made["history_damaged"] = report.history_damaged();
+  made["start_behind"] = report.start_behind;
+  made["start_last_seq_num"] = report.start_last_seq_num;
   return made;
 }
 
@@ -132,19 +162,18 @@ nb::dict plan_dict(const exchange::LogRepairPlan& plan) {
   for (const auto& [from, to] : plan.lost) {
     lost.append(nb::make_tuple(from, to));
   }
-  nb::list removed;
-  for (const std::string& path : plan.removed) {
-    removed.append(path);
-  }
   nb::dict made;
   made["needed"] = plan.needed;
   made["possible"] = plan.possible;
   made["reason"] = plan.reason;
+  made["history_damaged"] = plan.history_damaged;
   made["cut_from"] = plan.cut_from;
   made["lost_records"] = plan.lost_records;
   made["lost"] = lost;
   made["zeroed"] = plan.zeroed;
-  made["removed"] = removed;
+  made["removed"] = list_of(plan.removed);
+  made["snapshots"] = list_of(plan.snapshots);
+  made["mended"] = list_of(plan.mended);
   return made;
 }
 
@@ -157,14 +186,14 @@ nb::dict log_plan_repair(const std::string& dir) {
   return plan_dict(plan);
 }
 
-nb::dict log_repair(const std::string& dir, const std::string& stamp, std::uint64_t cut_from) {
+nb::dict log_repair(const std::string& dir, const std::string& stamp, std::optional<std::uint64_t> cut_from) {
   exchange::LogRepairPlan plan;
   {
     const nb::gil_scoped_release released;
     plan = exchange::plan_repair(dir);
-    if (cut_from != 0 && plan.cut_from != cut_from) {
+    if (cut_from && plan.cut_from != *cut_from) {
       throw exchange::LogError(dir + ": a repair would cut from seq_num " + std::to_string(plan.cut_from) + " now, not from " +
-                               std::to_string(cut_from) + "; nothing was changed. Look at the plan again");
+                               std::to_string(*cut_from) + "; nothing was changed. Look at the plan again");
     }
     exchange::repair_log(dir, plan, stamp);
   }
@@ -181,7 +210,7 @@ nb::object log_record_crc(const std::string& dir, std::uint64_t seq_num) {
 void bind_log(nb::module_& m) {
   m.def("log_verify", &log_verify, "dir"_a);
   m.def("log_plan_repair", &log_plan_repair, "dir"_a);
-  m.def("log_repair", &log_repair, "dir"_a, "stamp"_a, "cut_from"_a = 0);
+  m.def("log_repair", &log_repair, "dir"_a, "stamp"_a, "cut_from"_a = nb::none());
   m.def("log_record_crc", &log_record_crc, "dir"_a, "seq_num"_a);
   nb::class_<exchange::LogReader>(m, "LogReader")
       .def(nb::init<std::string, std::uint64_t>(), "dir"_a, "from_seq_num"_a = 1)

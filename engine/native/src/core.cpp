@@ -78,7 +78,8 @@ void check_layout(const CoreConfig& config) {
   if (found != 0 && found != wanted) {
     throw LogError(config.log_dir + " holds a log of " + std::to_string(found) + " partition(s), not of " + std::to_string(wanted) +
                    ": their number is fixed for the life of a log; start with that number, or with a new log folder; if a partition's " +
-                   "folder is gone, restore it");
+                   "folder is gone, restore it",
+                   LogCause::settings);
   }
 }
 
@@ -92,10 +93,33 @@ void check_none_lost(const CoreConfig& config, const std::vector<std::uint32_t>&
   const auto dir = [&config](std::uint32_t i) { return partition_dir(config.log_dir, i, config.engine.partitions); };
   throw LogError(dir(without_log.front()) + " holds no segment, while " + dir(static_cast<std::uint32_t>(full - parts.begin())) +
                  " holds records: this partition's log is lost, and without it the ids of its orders would be given out again; "
-                 "restore the folder from a copy, or start with a new log folder");
+                 "restore the folder from a copy, or start with a new log folder",
+                 LogCause::damage);
 }
 
-void make_folders(const CoreConfig& config) {
+// Those that were not there go again, unless keep() is called: an empty folder left by a refused start would hide that
+// a partition's folder is lost.
+class NewFolders {
+ public:
+  NewFolders() = default;
+  NewFolders(const NewFolders&) = delete;
+  NewFolders& operator=(const NewFolders&) = delete;
+  NewFolders(NewFolders&&) = delete;
+  NewFolders& operator=(NewFolders&&) = delete;
+  ~NewFolders() {
+    for (const fs::path& dir : made_) {
+      std::error_code ignored;
+      fs::remove(dir, ignored);  // only while it is empty
+    }
+  }
+  void add(const fs::path& dir) { made_.push_back(dir); }
+  void keep() noexcept { made_.clear(); }
+
+ private:
+  std::vector<fs::path> made_;
+};
+
+void make_folders(const CoreConfig& config, NewFolders& made) {
   if (config.engine.partitions == 1) {
     return;  // the log makes its own
   }
@@ -103,16 +127,20 @@ void make_folders(const CoreConfig& config) {
     const fs::path dir(partition_dir(config.log_dir, i, config.engine.partitions));
     std::error_code error;
     if (fs::create_directories(dir, error)) {
+      made.add(dir);
       fs::permissions(dir, fs::perms::owner_all, error);
     }
     if (error) {
-      throw LogError("the log folder " + dir.string() + " cannot be made: " + error.message());
+      throw LogError("the log folder " + dir.string() + " cannot be made: " + error.message(), LogCause::system);
     }
   }
 }
 
-void add(CoreRecovery& total, CoreRecovery part, bool first) {
-  total.snapshot_seq_num = first ? part.snapshot_seq_num : std::min(total.snapshot_seq_num, part.snapshot_seq_num);
+void add(CoreRecovery& total, CoreRecovery part, std::uint32_t partition) {
+  if (part.log.torn_to_seq != 0) {
+    total.torn.push_back({partition, part.log.torn_from_seq, part.log.torn_to_seq});
+  }
+  total.snapshot_seq_num = partition == 0 ? part.snapshot_seq_num : std::min(total.snapshot_seq_num, part.snapshot_seq_num);
   total.log.records += part.log.records;
   total.log.last_seq_num = std::max(total.log.last_seq_num, part.log.last_seq_num);
   total.log.torn_records_cut += part.log.torn_records_cut;
@@ -236,7 +264,8 @@ CoreRecovery Core::recover() {
     throw std::logic_error("recover() was already called");
   }
   check_layout(impl.config);
-  make_folders(impl.config);
+  NewFolders made;
+  make_folders(impl.config, made);
   std::vector<std::uint32_t> with_log;
   std::vector<std::uint32_t> without_log;
   for (std::uint32_t i = 0; i < impl.config.engine.partitions; ++i) {
@@ -247,10 +276,11 @@ CoreRecovery Core::recover() {
   std::vector<CoreRecovery> parts(impl.partitions.size());
   impl.recover_these(with_log, parts);
   check_none_lost(impl.config, without_log, parts);
+  made.keep();
   impl.recover_these(without_log, parts);
   CoreRecovery total;
-  for (std::size_t i = 0; i < parts.size(); ++i) {
-    add(total, std::move(parts[i]), i == 0);
+  for (std::uint32_t i = 0; i < impl.config.engine.partitions; ++i) {
+    add(total, std::move(parts[i]), i);
   }
   impl.recovered = true;
   impl.open = true;

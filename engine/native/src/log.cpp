@@ -132,7 +132,11 @@ RecoveryReport Log::State::recover(const LogStart& from, const std::function<voi
   healthy = true;
   report.records = next_seq - 1 - from.seq_num;
   report.last_seq_num = next_seq - 1;
-  report.torn_records_cut = scan.torn_tail() ? scan.torn_tail()->records : 0;
+  if (const auto& torn = scan.torn_tail()) {
+    report.torn_records_cut = torn->records;
+    report.torn_from_seq = torn->from_seq;
+    report.torn_to_seq = torn->to_seq;
+  }
   const auto elapsed = std::chrono::steady_clock::now() - started;
   report.elapsed_us = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(elapsed).count());
   return report;

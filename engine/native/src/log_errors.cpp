@@ -44,19 +44,27 @@ LogFault fault_of(int error) noexcept {
   }
 }
 
-std::string LogProblem::text() const { return segment + ": offset " + std::to_string(offset) + ": " + what; }
+std::string LogProblem::text() const {
+  return kind == Kind::snapshot ? segment + ": " + what : segment + ": offset " + std::to_string(offset) + ": " + what;
+}
 
 LogError log_error(const LogProblem& problem, const std::string& dir) {
+  if (problem.kind == LogProblem::Kind::snapshot) {
+    return LogError(problem.text() + "; nothing was changed. Restore the end of the log from a copy, or see with `exchange log repair --log-dir " +
+                        dir + " --dry-run` what starting without these snapshots gives up",
+                    LogCause::snapshot);
+  }
   if (problem.kind == LogProblem::Kind::stuck) {
-    return LogError(problem.text());
+    return LogError(problem.text(), problem.cause);
   }
   return LogError(problem.text() + "; nothing was changed. See all of it with `exchange log verify --log-dir " + dir +
                   "` and what a repair would cut with `exchange log repair --log-dir " + dir +
-                  " --dry-run`, or restore the folder from the standby or a backup");
+                      " --dry-run`, or restore the folder from the standby or a backup",
+                  LogCause::damage);
 }
 
 LogError system_error_of(const std::string& path, const std::string& what, int error) {
-  return LogError(path + ": " + what + ": " + error_text(error) + "; " + fault_text(fault_of(error)));
+  return LogError(path + ": " + what + ": " + error_text(error) + "; " + fault_text(fault_of(error)), LogCause::system);
 }
 
 UniqueFd lock_log(const std::string& dir) {
@@ -64,10 +72,11 @@ UniqueFd lock_log(const std::string& dir) {
   UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!file) {
     const int error = errno;
-    throw LogError(path + ": cannot be opened: " + error_text(error) + "; check the directory's owner, mode and mount. This is no damage");
+    throw LogError(path + ": cannot be opened: " + error_text(error) + "; check the directory's owner, mode and mount. This is no damage",
+                   LogCause::system);
   }
   if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
-    throw LogError(dir + ": another core has this log open; stop it first, or choose another log directory");
+    throw LogError(dir + ": another core has this log open; stop it first, or choose another log directory", LogCause::in_use);
   }
   return file;
 }

@@ -25,6 +25,7 @@ struct LogReader::State {
   Segment segment;
   Stop stop = Stop::none;
   std::string stop_text;
+  LogCause cause = LogCause::damage;  // of the stop
   std::vector<std::uint8_t> chunk = std::vector<std::uint8_t>(kChunkRecords * kRecordSize);
 
   bool stopped(Stop why, const std::string& path, std::uint64_t offset, const std::string& what);
@@ -40,7 +41,7 @@ LogReader::LogReader(std::string dir, SeqNum from_seq_num) : state_(std::make_un
   state_->dir = std::move(dir);
   state_->next_seq = std::max<SeqNum>(from_seq_num, 1);
   if (!state_->open_for_next() && state_->stop != Stop::end) {
-    throw LogError(state_->stop_text);
+    throw LogError(state_->stop_text, state_->cause);
   }
 }
 LogReader::LogReader(LogReader&&) noexcept = default;
@@ -61,6 +62,7 @@ bool LogReader::State::stopped(Stop why, const std::string& path, std::uint64_t 
 
 bool LogReader::State::stopped(const LogProblem& problem) {
   const bool stuck = problem.kind == LogProblem::Kind::stuck;
+  cause = problem.cause;
   return stopped(stuck ? Stop::unreadable : Stop::damaged, problem.segment, problem.offset, problem.what);
 }
 
@@ -187,7 +189,7 @@ std::optional<std::uint32_t> record_crc_at(const std::string& dir, SeqNum seq_nu
   LogRecord record;
   const bool found = reader.next({&record, 1}) == 1;
   if (reader.stop() == LogReader::Stop::unreadable) {
-    throw LogError(reader.stop_text());
+    throw LogError(reader.stop_text(), LogCause::system);
   }
   return found ? std::optional(record.crc) : std::nullopt;
 }

@@ -1,8 +1,13 @@
 #include "log_scan.hpp"
 
+#include <fcntl.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <limits>
 #include <utility>
+
+#include "exchange/snapshot.hpp"
 
 namespace exchange {
 
@@ -39,12 +44,15 @@ LogScan::LogScan(std::string dir, const ScanRules& rules, OnRecord on_record, On
       on_problem_(std::move(on_problem)),
       ts_ns_(std::numeric_limits<TimeNs>::min()) {}
 
-void LogScan::report(LogProblem::Kind kind, const std::string& path, std::uint64_t offset, SeqNum from, SeqNum to, std::string what) const {
-  on_problem_({kind, path, offset, from, to, std::move(what)});
+void LogScan::report(LogProblem::Kind kind, const std::string& path, std::uint64_t offset, SeqNum from, SeqNum to, std::string what,
+                     LogCause cause) const {
+  LogProblem problem{kind, path, offset, from, to, std::move(what)};
+  problem.cause = cause;
+  on_problem_(problem);
 }
 
-void LogScan::report(LogProblem::Kind kind, const LogSegmentInfo& info, SeqNum seq_num, std::string what) const {
-  report(kind, info.path, offset_in(info, seq_num), seq_num, seq_num, std::move(what));
+void LogScan::report(LogProblem::Kind kind, const LogSegmentInfo& info, SeqNum seq_num, std::string what, LogCause cause) const {
+  report(kind, info.path, offset_in(info, seq_num), seq_num, seq_num, std::move(what), cause);
 }
 
 void LogScan::run() {
@@ -60,10 +68,9 @@ void LogScan::run() {
     expected_first = end;
   }
   if (from >= expected_first) {
-    report(Kind::stuck, segments_.empty() ? segment_path(dir_, 1) : segments_.back().path, 0, from, from,
-           "the log ends before seq_num " + number(from) +
-               ", which the snapshot was taken behind: the snapshot is of another history, or the log lost its end. Start from an older "
-               "snapshot of this log, or without one");
+    report(Kind::snapshot, snapshot_path(dir_, from), 0, from, from,
+           "it ends with seq_num " + number(from) + ", and the log ends before: the log lost its end, or the snapshot is of another history" +
+               foreign_snapshots(from));
   }
   finish();
 }
@@ -87,10 +94,7 @@ void LogScan::read_header(std::uint64_t index, SeqNum& expected_first, std::uint
     expected_first = 0;
   }
   expected_index = index + 1;
-  if (problem) {
-    LogProblem told = *problem;
-    told.seq_num = told.last_seq_num = expected_first;
-    on_problem_(told);
+  if (problem && !bad_header(*problem, segment, index, expected_first)) {
     expected_first = 0;
     return;
   }
@@ -110,6 +114,32 @@ void LogScan::read_header(std::uint64_t index, SeqNum& expected_first, std::uint
   }
 }
 
+// True when the header is certain all the same; it stands in `segment` then.
+bool LogScan::bad_header(const LogProblem& problem, Segment& segment, std::uint64_t index, SeqNum expected_first) {
+  std::optional<SegmentHeader> before;
+  if (!segments_.empty() && segments_.back().index + 1 == index) {
+    const LogSegmentInfo& last = segments_.back();
+    before = SegmentHeader{last.index, last.first_seq_num, last.places, last.epoch, last.config_digest};
+  }
+  const auto mend = problem.kind == Kind::segment ? mend_of(dir_, index, before) : std::nullopt;
+  LogProblem told = problem;
+  told.seq_num = told.last_seq_num = expected_first;
+  if (mend && mend->first_missing() < mend->header.end_seq_num()) {
+    told.seq_num = mend->first_missing();
+    told.last_seq_num = mend->header.end_seq_num() - 1;
+    told.what += ": these places are not there";
+  }
+  told.header_lost = !mend;
+  if (!mend || !rules_.mend) {
+    on_problem_(told);
+  }
+  if (mend) {
+    segment.header = mend->header;
+    mends_.push_back(*mend);
+  }
+  return mend.has_value();
+}
+
 void LogScan::check_order(const SegmentHeader& header, const std::string& path, SeqNum expected_first) {
   if (expected_first != 0 && header.first_seq_num != expected_first) {
     report(Kind::segment, path, 24, expected_first, expected_first,
@@ -120,7 +150,8 @@ void LogScan::check_order(const SegmentHeader& header, const std::string& path, 
     report(Kind::stuck, path, 48, header.first_seq_num, header.first_seq_num,
            "the log was written under another instrument configuration and would replay differently (the list of "
            "instruments is fixed for the life of a log: start with the list and limits it was written under, "
-           "or give another list a new log folder)");
+           "or give another list a new log folder)",
+           LogCause::settings);
   }
   if (!rules_.config_digest && !segments_.empty() && header.config_digest != segments_.front().config_digest) {
     report(Kind::segment, path, 48, header.first_seq_num, header.first_seq_num,
@@ -133,30 +164,42 @@ void LogScan::check_order(const SegmentHeader& header, const std::string& path, 
   if (rules_.newest_epoch && header.epoch > *rules_.newest_epoch) {
     report(Kind::stuck, path, 40, header.first_seq_num, header.first_seq_num,
            "the log holds epoch " + number(header.epoch) + ", newer than this core's epoch " + number(*rules_.newest_epoch) +
-               ": another core took over; this one must not go on");
+               ": another core took over; this one must not go on",
+           LogCause::settings);
   }
+}
+
+// A file that is too short is read as if zeros made it whole: those of a mend.
+UniqueFd LogScan::open_for_scan(const LogSegmentInfo& info) const {
+  UniqueFd fd(::open(info.path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) {
+    report(Kind::stuck, info.path, 0, info.first_seq_num, info.first_seq_num,
+           "the segment cannot be opened: " + error_text(errno) + "; check the folder's owner, mode and mount", LogCause::system);
+  }
+  return fd;
 }
 
 void LogScan::scan(LogSegmentInfo& info) {
   constexpr std::uint64_t kChunkRecords = 512;  // small enough to stay in the cache
-  Segment segment;
-  if (const auto problem = open_segment(dir_, info.index, SegmentUse::read, segment)) {
-    on_problem_(*problem);
+  const UniqueFd fd = open_for_scan(info);
+  if (!fd) {
     return;
   }
+  const bool may_be_short = std::any_of(mends_.begin(), mends_.end(), [&info](const SegmentMend& one) { return one.header.index == info.index; });
   std::vector<std::uint8_t> chunk(kChunkRecords * kRecordSize);
   const SeqNum end = info.first_seq_num + info.places;
   SeqNum seq_num = std::max(info.first_seq_num, rules_.from.seq_num);
   while (seq_num < end) {
     const std::uint64_t count = std::min(kChunkRecords, end - seq_num);
     const std::span<std::uint8_t> part = std::span(chunk).first(count * kRecordSize);
-    const Transfer got = read_at(segment.fd.get(), part, offset_in(info, seq_num));
-    if (got.bytes < part.size()) {
+    const Transfer got = read_at(fd.get(), part, offset_in(info, seq_num));
+    if (got.bytes < part.size() && (got.error != 0 || !may_be_short)) {
       report(Kind::stuck, info.path, offset_in(info, seq_num) + got.bytes, seq_num, end - 1,
-             "the segment cannot be read: " + error_text(got.error) + "; look at the device and the system's own log");
+             "the segment cannot be read: " + error_text(got.error) + "; look at the device and the system's own log", LogCause::system);
       resume_ = true;
       return;
     }
+    std::fill(part.begin() + static_cast<std::ptrdiff_t>(got.bytes), part.end(), std::uint8_t{0});
     const bool nothing_new = hole_ && hole_->run_open && all_zero(part);
     for (std::uint64_t i = 0; i < count && !nothing_new; ++i) {
       place(info, seq_num + i, std::span<const std::uint8_t, kRecordSize>(part.data() + i * kRecordSize, kRecordSize));
@@ -170,10 +213,10 @@ void LogScan::start_behind(const LogSegmentInfo& info, std::span<const std::uint
   const SeqNum from = rules_.from.seq_num;
   const bool same = decode_record(bytes, record_) == RecordState::valid && record_.seq_num == from && record_.crc == rules_.from.crc;
   if (!same) {
-    report(Kind::stuck, info, from,
-           "the record of seq_num " + number(from) +
-               " is not the one that the snapshot was taken behind: the snapshot is of another history. Start from an older snapshot of "
-               "this log, or without one");
+    report(Kind::snapshot, snapshot_path(dir_, from), 0, from, from,
+           "the record of seq_num " + number(from) + " (" + where(info, from) +
+               ") is not the one that the snapshot was taken behind: the log lost its end, or the snapshot is of another history" +
+               foreign_snapshots(from));
   }
   epoch_ = record_.epoch;
   batch_first_seq_ = record_.batch_first_seq;
@@ -222,7 +265,8 @@ void LogScan::check_record(const LogSegmentInfo& info, SeqNum seq_num) {
   if (rules_.newest_epoch && record_.epoch > *rules_.newest_epoch) {
     report(Kind::stuck, info, seq_num,
            "epoch " + number(record_.epoch) + " is newer than this core's epoch " + number(*rules_.newest_epoch) +
-               ": another core took over; this one must not go on");
+               ": another core took over; this one must not go on",
+           LogCause::settings);
   }
   const bool fits = record_.batch_first_seq == seq_num || record_.batch_first_seq == batch_first_seq_ || resume_;
   if (record_.batch_first_seq > seq_num || !fits) {
@@ -290,7 +334,21 @@ void LogScan::finish() {
   torn_ = TornTail{hole_->seq_num(), hole_->last_held, hole_->held};
   const HoleRun& first = hole_->runs.front();
   report(Kind::torn_tail, first.path, first.offset, torn_->from_seq, torn_->to_seq,
-         "the last batch is torn from seq_num " + number(torn_->from_seq) + " to " + number(torn_->to_seq) + ": a start cuts it away");
+         "the last batch is torn from seq_num " + number(torn_->from_seq) + " to " + number(torn_->to_seq) + ": a start cuts it away. If a crash tore it, nobody was "
+           "answered for it; if it stood there whole and rotted, somebody may have been");
+}
+
+// The other ones that a start would refuse next, for the message of the first.
+std::string LogScan::foreign_snapshots(SeqNum from) const {
+  std::vector<LogSnapshot> found = snapshots_of(dir_, false);
+  hold_against(segments_, found);
+  std::string others;
+  for (const LogSnapshot& one : found) {
+    if (one.seq_num < from && one.wrong.empty() && !one.in_log) {
+      others += (others.empty() ? ". The log has not got the records of these either: " : ", ") + one.path;
+    }
+  }
+  return others;
 }
 
 }  // namespace exchange

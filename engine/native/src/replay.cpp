@@ -36,10 +36,11 @@ std::optional<ReplayPlace> place_if_there(const std::string& log_dir, SeqNum seq
 // `digest` is what the log's segments carry, 0 when there is none yet.
 [[noreturn]] void other_instruments(const std::string& log_dir, std::uint64_t digest) {
   if (digest == 0) {
-    throw LogError(log_dir + ": there is no log segment yet; start a core on this folder first");
+    throw LogError(log_dir + ": there is no log segment yet; start a core on this folder first", LogCause::empty);
   }
   throw LogError(log_dir + ": the log was written under other instruments or limits, and would replay differently: give the files that "
-                           "its core was started with");
+                           "its core was started with",
+                 LogCause::settings);
 }
 
 }  // namespace

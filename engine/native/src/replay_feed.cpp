@@ -30,7 +30,7 @@ bool ReplayFeed::next(FeedBatch& batch) {
     return true;
   }
   if (reader_.stop() != LogReader::Stop::end && reader_.stop() != LogReader::Stop::unfinished) {
-    throw LogError(reader_.stop_text());
+    throw LogError(reader_.stop_text(), reader_.stop() == LogReader::Stop::unreadable ? LogCause::system : LogCause::damage);
   }
   try {
     reader_.check_tail();

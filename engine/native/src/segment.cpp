@@ -119,27 +119,40 @@ LogProblem problem_at(LogProblem::Kind kind, const std::string& path, std::uint6
   problem.segment = path;
   problem.offset = offset;
   problem.what = std::move(what);
+  problem.cause = kind == LogProblem::Kind::stuck ? LogCause::system : LogCause::damage;
   return problem;
 }
 
 // Fills in the header when it is good.
 std::optional<LogProblem> read_header(const std::string& path, int fd, SegmentHeader& header) {
-  using Kind = LogProblem::Kind;
   std::array<std::uint8_t, kHeaderBytes> bytes{};
   const Transfer got = read_at(fd, bytes, 0);
   if (got.error != 0) {
-    return problem_at(Kind::stuck, path, 0, "the header cannot be read: " + error_text(got.error) + "; look at the device");
+    return problem_at(LogProblem::Kind::stuck, path, 0, "the header cannot be read: " + error_text(got.error) + "; look at the device");
   }
-  if (got.bytes < bytes.size() || load_le<std::uint64_t>(&bytes[0]) != kMagic) {
+  return decode_segment_header(path, std::span(bytes).first(got.bytes), header);
+}
+
+}  // namespace
+
+std::array<std::uint8_t, kSegmentHeaderSize> encode_segment_header(const SegmentHeader& header) noexcept {
+  return encode_header(header).bytes;
+}
+
+std::optional<LogProblem> decode_segment_header(const std::string& path, std::span<const std::uint8_t> bytes, SegmentHeader& header) {
+  using Kind = LogProblem::Kind;
+  if (bytes.size() < kHeaderBytes || load_le<std::uint64_t>(&bytes[0]) != kMagic) {
     return problem_at(Kind::segment, path, 0, "the header is not one of a log segment");
   }
   const auto version = load_le<std::uint32_t>(&bytes[8]);
   const bool whole = load_le<std::uint32_t>(&bytes[12]) == header_crc(bytes);
   if (version != kFormatVersion && whole) {
-    return problem_at(Kind::stuck, path, 8,
-                      "the segment has format version " + std::to_string(version) + ", this program reads version " +
-                          std::to_string(kFormatVersion) +
-                          "; nothing was changed. Start the release that wrote it, or give this one a new log folder");
+    auto problem = problem_at(Kind::stuck, path, 8,
+                              "the segment has format version " + std::to_string(version) + ", this program reads version " +
+                                  std::to_string(kFormatVersion) +
+                                  "; nothing was changed. Start the release that wrote it, or give this one a new log folder");
+    problem.cause = LogCause::settings;
+    return problem;
   }
   if (version != kFormatVersion || !whole) {
     return problem_at(Kind::segment, path, version == kFormatVersion ? 12 : 8, "the header is damaged");
@@ -152,24 +165,22 @@ std::optional<LogProblem> read_header(const std::string& path, int fd, SegmentHe
   return std::nullopt;
 }
 
-std::optional<LogProblem> check_header(const Segment& segment, std::uint64_t index, std::uint64_t size) {
+std::optional<LogProblem> check_segment_header(const std::string& path, const SegmentHeader& header, std::uint64_t index,
+                                               std::uint64_t size) {
   using Kind = LogProblem::Kind;
-  const SegmentHeader& header = segment.header;
   if (header.index != index) {
-    return problem_at(Kind::segment, segment.path, 16, "the header is the one of segment " + std::to_string(header.index));
+    return problem_at(Kind::segment, path, 16, "the header is the one of segment " + std::to_string(header.index));
   }
   const bool overflow = header.first_seq_num < 1 || header.first_seq_num > std::uint64_t{1} << 62U;
   if (header.records < 1 || header.records > kMaxSegmentRecords || overflow) {
-    return problem_at(Kind::segment, segment.path, 32, "the header's number of records makes no sense");
+    return problem_at(Kind::segment, path, 32, "the header's number of records makes no sense");
   }
   if (size != header.file_size()) {
-    return problem_at(Kind::segment, segment.path, std::min(size, header.file_size()),
+    return problem_at(Kind::segment, path, std::min(size, header.file_size()),
                       "the file has " + std::to_string(size) + " bytes, its header promises " + std::to_string(header.file_size()));
   }
   return std::nullopt;
 }
-
-}  // namespace
 
 std::string segment_path(const std::string& dir, std::uint64_t index) {
   std::array<char, 24> name{};
@@ -217,7 +228,7 @@ std::optional<LogProblem> open_segment(const std::string& dir, std::uint64_t ind
   if (auto problem = read_header(segment.path, segment.fd.get(), segment.header)) {
     return problem;
   }
-  if (auto problem = check_header(segment, index, static_cast<std::uint64_t>(file.st_size))) {
+  if (auto problem = check_segment_header(segment.path, segment.header, index, static_cast<std::uint64_t>(file.st_size))) {
     return problem;
   }
   if (const int error = prepare(segment, use); error != 0) {
@@ -240,7 +251,7 @@ std::vector<std::uint64_t> list_segments(const std::string& dir) {
       }
     }
   } catch (const std::filesystem::filesystem_error& error) {
-    throw LogError(dir + ": the log directory cannot be read: " + error.code().message() + "; check its owner and mode");
+    throw LogError(dir + ": the log directory cannot be read: " + error.code().message() + "; check its owner and mode", LogCause::system);
   }
   std::sort(indexes.begin(), indexes.end());
   return indexes;

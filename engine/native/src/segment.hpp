@@ -1,9 +1,11 @@
 // One file of the log: header, and the place of each record in it.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -64,6 +66,13 @@ void settle_segment(const std::string& dir, const Segment& segment) noexcept;
 // Fills the holes of a segment that was there already (a sparse copy has some): on a full disk a store into one would end
 // the process. Only under `memory`, whose records are stored. 0 or errno; 0 too where the file system cannot.
 [[nodiscard]] int own_blocks(const Segment& segment, SegmentUse use) noexcept;
+
+// The two halves of a header, and whether its fields make sense for that file. The problem, or nothing.
+[[nodiscard]] std::array<std::uint8_t, kSegmentHeaderSize> encode_segment_header(const SegmentHeader& header) noexcept;
+[[nodiscard]] std::optional<LogProblem> decode_segment_header(const std::string& path, std::span<const std::uint8_t> bytes,
+                                                              SegmentHeader& header);
+[[nodiscard]] std::optional<LogProblem> check_segment_header(const std::string& path, const SegmentHeader& header, std::uint64_t index,
+                                                             std::uint64_t size);
 
 // The indexes of the segments in `dir`, ascending. Throws LogError.
 [[nodiscard]] std::vector<std::uint64_t> list_segments(const std::string& dir);

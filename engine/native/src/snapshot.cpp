@@ -27,12 +27,6 @@ bool is_snapshot_name(const std::string& name) noexcept {
          std::all_of(name.begin(), name.begin() + kDigits, [](char digit) { return digit >= '0' && digit <= '9'; });
 }
 
-std::string snapshot_path(const std::string& log_dir, SeqNum seq_num) {
-  std::array<char, kDigits + 1> name{};
-  std::snprintf(name.data(), name.size(), "%020llu", static_cast<unsigned long long>(seq_num));
-  return snapshot_folder(log_dir) + "/" + name.data() + std::string(kSuffix);
-}
-
 std::vector<std::string> names_in(const std::string& folder) {
   std::vector<std::string> names;
   try {
@@ -119,6 +113,12 @@ void write_file(const std::string& path, int fd, const Engine& engine, const Sna
 
 std::string snapshot_folder(const std::string& log_dir) { return log_dir + "/snapshots"; }
 
+std::string snapshot_path(const std::string& log_dir, SeqNum seq_num) {
+  std::array<char, kDigits + 1> name{};
+  std::snprintf(name.data(), name.size(), "%020llu", static_cast<unsigned long long>(seq_num));
+  return snapshot_folder(log_dir) + "/" + name.data() + std::string(kSuffix);
+}
+
 std::vector<std::string> list_snapshots(const std::string& log_dir) {
   std::vector<std::string> found;
   const std::string folder = snapshot_folder(log_dir);
@@ -138,6 +138,16 @@ SnapshotInfo read_snapshot_header(const std::string& path) {
   if (is_snapshot_name(name) && std::filesystem::path(snapshot_path("", info.seq_num)).filename() != name) {
     throw SnapshotError(path + ": it holds seq_num " + std::to_string(info.seq_num) + ", not the one that its name says");
   }
+  return info;
+}
+
+SnapshotInfo check_snapshot(const std::string& path) {
+  SnapshotInfo info = read_snapshot_header(path);
+  SnapshotReader reader(path);
+  std::vector<std::uint8_t> part(kSnapshotBlock);
+  while (reader.get(part) == part.size()) {
+  }
+  reader.check_end();
   return info;
 }
 

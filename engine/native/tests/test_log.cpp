@@ -183,11 +183,13 @@ TEST("a start behind a snapshot applies what follows, for every place of it, and
     CHECK(tail.size() == 30 - k && report.records == 30 - k && report.last_seq_num == 30);
     CHECK(tail.empty() || tail.front().seq_num == k + 1);
     const auto message = refusal(config, {k, all[k - 1].crc + 1});
-    CHECK(message && contains(*message, Place(dir.path(), k, 7).name()) && contains(*message, "another history"));
+    const Place place(dir.path(), k, 7);
+    CHECK(message && contains(*message, place.path + " offset " + std::to_string(place.offset)) && contains(*message, "another history"));
+    CHECK(contains(*message, "/snapshots/000000000000000000") && contains(*message, "exchange log repair --log-dir " + dir.path()));
   }
   const auto message = refusal(config, {31, all[29].crc});
   CHECK(message && contains(*message, "another history"));
-  CHECK(contains(*refusal(config, {500, 1}), "the log ends before seq_num 500"));
+  CHECK(contains(*refusal(config, {500, 1}), "00000000000000000500.snap: it ends with seq_num 500, and the log ends before"));
 }
 
 TEST("damage in front of a snapshot does not keep a log from starting behind it, a bad header does") {

@@ -3,6 +3,8 @@
 #include <array>
 #include <map>
 
+#include "exchange/snapshot.hpp"
+#include "flow_support.hpp"
 #include "test_log_files.hpp"
 
 namespace {
@@ -66,6 +68,29 @@ void damage(const std::string& dir, support::Random& random) {
         overwrite(place.path, place.offset + random.below(kRecordSize), std::string(1, static_cast<char>(random.next())));
     }
   }
+}
+
+// Of the state behind `seq_num`, as one that was made when the log ended there.
+void add_snapshot(const std::string& dir, SeqNum seq_num) {
+  Engine engine(support::flow_config());
+  for (SeqNum n = 1; n <= seq_num; ++n) {
+    (void)engine.apply(command(n));
+  }
+  CHECK(engine.last_seq_num() == seq_num);
+  (void)write_snapshot(dir, engine, {1, static_cast<TimeNs>(seq_num), *record_crc_at(dir, seq_num)});
+}
+
+// Where a core would take the log up.
+LogStart start_of(const std::string& dir) {
+  for (const std::string& path : list_snapshots(dir)) {
+    try {
+      const SnapshotInfo info = check_snapshot(path);
+      return {info.seq_num, info.record_crc};
+    } catch (const SnapshotError&) {
+      continue;
+    }
+  }
+  return {};
 }
 
 TEST("a reader gives every record from any place on, in pieces of any size, with its CRC") {
@@ -250,11 +275,48 @@ TEST("verify and a start agree on any damage, and what a repair leaves always st
     }
     repair_log(path, plan, "now");
     const auto kept = read_all(config_for(path, kPlaces));
-    CHECK(kept.size() < plan.cut_from && kept.size() >= report.last_seq_num);
+    CHECK((plan.cut_from == 0 || kept.size() < plan.cut_from) && kept.size() >= report.last_seq_num);
     for (std::size_t i = 0; i < kept.size(); ++i) {
       CHECK(kept[i].command.price_ticks == static_cast<Price>(i + 1));
     }
   }
+}
+
+TEST("beside snapshots verify and a start agree on any damage, and what a repair leaves starts") {
+  support::Random random(78);
+  const support::TempDir dir;
+  const std::string whole = dir.path() + "/whole";
+  write_log(config_for(whole, kPlaces), 30);
+  for (const SeqNum seq_num : {SeqNum{6}, SeqNum{14}, SeqNum{26}}) {
+    add_snapshot(whole, seq_num);
+  }
+  int refused_before = 0;
+  for (int round = 0; round < 250; ++round) {
+    const std::string path = dir.path() + "/log";
+    copy_log(whole, path);
+    damage(path, random);
+    if (random.below(3) == 0) {
+      overwrite(snapshot_path(path, 26), 4100, "damage");
+    }
+    const auto before = contents(path);
+    const LogVerifyReport report = verify_log(path);
+    const LogRepairPlan plan = plan_repair(path);
+    CHECK(contents(path) == before);
+    copy_log(path, dir.path() + "/tried");
+    CHECK(refusal(config_for(dir.path() + "/tried", kPlaces), start_of(path)).has_value() == report.refused);
+    CHECK(plan.needed == report.refused && !(plan.possible && plan.history_damaged));
+    if (!plan.possible) {
+      CHECK(!plan.reason.empty());
+      continue;
+    }
+    ++refused_before;
+    repair_log(path, plan, "now");
+    CHECK(verify_log(path).starts());
+    const LogStart from = start_of(path);
+    const auto kept = read_all(config_for(path, kPlaces), nullptr, from);
+    CHECK(plan.cut_from == 0 || from.seq_num + kept.size() < plan.cut_from);
+  }
+  CHECK(refused_before > 50);
 }
 
 }  // namespace

@@ -34,11 +34,19 @@ struct CoreConfig {
   bool pin_threads = false;              // a CPU for each thread; nothing happens where there are not enough of them
 };
 
+// The places of a partition's log that its start cut away.
+struct TornCut {
+  std::uint32_t partition = 0;
+  SeqNum from_seq = 0;
+  SeqNum to_seq = 0;
+};
+
 // What recover() found. Sums over the partitions; last_seq_num is the largest, elapsed_us the longest.
 struct CoreRecovery {
   RecoveryReport log;
   SeqNum snapshot_seq_num = 0;        // where the log was taken up; 0: at its beginning. The smallest.
   std::vector<std::string> warnings;  // a line for each snapshot that was passed over
+  std::vector<TornCut> torn;
 };
 
 struct PartitionStats {

@@ -5,8 +5,8 @@
 // time) by a thread of the log's own, one segment ahead. The record of seq_num s has one possible place, so a hole
 // cannot hide. Records carry CRC, epoch, dense seq_num and the first seq_num of their batch.
 //
-// Recovery cuts a damaged tail only if it can belong to the last batch, which nobody was answered for unless the
-// device broke its word. Damage with a record of a later batch behind it, or anything else out of order, raises
+// Recovery cuts a damaged tail only if it can belong to the last batch. A batch that was torn by a crash was answered to
+// nobody; one that rotted on the disk later was, and looks the same: RecoveryReport names what was cut. Damage with a record of a later batch behind it, or anything else out of order, raises
 // LogError and changes nothing.
 //
 // Limits: damage inside the last batch looks like a torn write even if the batch had been answered, and a log
@@ -24,10 +24,25 @@
 
 namespace exchange {
 
+// What kind of refusal it is, for who tells a person what to do next.
+enum class LogCause : std::uint8_t {
+  other,     // the message says it all
+  empty,     // no log there
+  damage,    // records or files are gone or wrong: restore them, or repair
+  snapshot,  // a snapshot holds records that the log does not have
+  in_use,    // another process has the folder
+  settings,  // another configuration, number of partitions, format or epoch: nothing is wrong with the files
+  system,    // a right, a full disk, a device
+};
+
 // The log cannot be trusted or opened. The message names segment, byte offset and what to do.
 class LogError : public std::runtime_error {
  public:
-  using std::runtime_error::runtime_error;
+  explicit LogError(const std::string& what, LogCause cause = LogCause::other) : std::runtime_error(what), cause_(cause) {}
+  [[nodiscard]] LogCause cause() const noexcept { return cause_; }
+
+ private:
+  LogCause cause_;
 };
 
 // memory: stored into the page cache before the answer; survives the death of the process.
@@ -54,6 +69,8 @@ struct RecoveryReport {
   std::uint64_t records = 0;  // handed to `apply`: those behind LogStart
   SeqNum last_seq_num = 0;
   std::uint64_t torn_records_cut = 0;
+  SeqNum torn_from_seq = 0;  // the places that were cut; 0: none
+  SeqNum torn_to_seq = 0;
   std::uint64_t segments = 0;  // up to the one that is written next; not what is made ahead of it
   std::uint64_t elapsed_us = 0;
 };

@@ -58,17 +58,22 @@ class LogReader {
 // One thing that verify() found. A run of places with the same fault is one problem.
 struct LogProblem {
   // torn_tail: a start would cut it. record: damage that repair can cut away. segment: likewise, of a whole file.
-  // stuck: nothing these tools can mend (another format, a device or a mode that forbids reading).
-  enum class Kind : std::uint8_t { torn_tail, record, segment, stuck };
+  // snapshot: it holds a record that the log does not have; repair can move it away. stuck: nothing these tools can mend
+  // (another format, a device or a mode that forbids reading).
+  enum class Kind : std::uint8_t { torn_tail, record, segment, snapshot, stuck };
   Kind kind = Kind::record;
-  std::string segment;  // path
+  std::string segment;  // path; of a snapshot: its own
   std::uint64_t offset = 0;
   SeqNum seq_num = 0;  // of the first place concerned
   SeqNum last_seq_num = 0;
   std::string what;
+  LogCause cause = LogCause::damage;
+  // verify() only. False: a start does not read this place, because a snapshot holds all that stands before it.
+  bool met_by_start = true;
+  bool header_lost = false;  // of a segment: what it must have been is not certain
 
   // False: a start refuses.
-  [[nodiscard]] bool start_goes_on() const noexcept { return kind == Kind::torn_tail; }
+  [[nodiscard]] bool start_goes_on() const noexcept { return kind == Kind::torn_tail || !met_by_start; }
   [[nodiscard]] std::string text() const;
 };
 
@@ -88,36 +93,56 @@ struct LogSegmentInfo {
   TimeNs last_ts_ns = 0;
 };
 
+// A snapshot, held against the log beside it.
+struct LogSnapshot {
+  std::string path;
+  SeqNum seq_num = 0;  // as its header says, or its name when that is damaged
+  std::uint32_t record_crc = 0;
+  std::string wrong;    // why a start passes it over; empty: the file is good
+  bool in_log = false;  // the log has the record that it ends with
+};
+
 struct LogVerifyReport {
   std::vector<LogSegmentInfo> segments;
+  std::vector<LogSnapshot> snapshots;  // newest first
   std::vector<LogProblem> problems;
   std::uint64_t problems_left_off = 0;  // beyond kMaxProblems
   std::uint64_t records = 0;            // good ones, wherever they stand
   SeqNum last_seq_num = 0;              // of the last record that stands before any problem
   bool in_use = false;                  // a core has the lock: the tail may be moving
-  [[nodiscard]] bool starts() const noexcept;
+  bool refused = false;                 // a start refuses, whatever it is configured with
+  SeqNum start_behind = 0;              // the snapshot that a start takes the log up behind; 0: none
+  SeqNum start_last_seq_num = 0;        // where the log ends after a start; 0 when it refuses
+  [[nodiscard]] bool starts() const noexcept { return !refused; }
+  // A start goes on, but records that it does not read are gone: no replay or end of day of them.
+  [[nodiscard]] bool history_damaged() const noexcept;
+  [[nodiscard]] std::string used_snapshot() const;  // path; empty: none
 };
 
 inline constexpr std::size_t kMaxProblems = 1000;
 
-// Reads all of it. Throws LogError only when the folder itself cannot be read.
+// Reads all of it, then what a start reads: the log behind the newest good snapshot. What it cannot see is whether a
+// snapshot's state loads under the core's configuration. Throws LogError only when the folder itself cannot be read.
 [[nodiscard]] LogVerifyReport verify_log(const std::string& dir);
 
 struct LogRepairPlan {
   bool needed = false;    // false: a start would go on by itself
   bool possible = false;  // false: `reason` says why not
   std::string reason;     // the first problem, or why there is nothing to do
-  SeqNum cut_from = 0;    // every record from here on goes
+  bool history_damaged = false;  // not needed, because a snapshot makes the log start; `reason` says what to do
+  SeqNum cut_from = 0;    // every record from here on goes; 0: none does
   std::uint64_t lost_records = 0;                     // of them, those with a good CRC
   std::vector<std::pair<SeqNum, SeqNum>> lost;        // their seq_nums, as ranges, at most kMaxProblems
   std::string zeroed;                                 // path of the segment that keeps its front; empty: none
   std::vector<std::string> removed;                   // paths of the segments that go as a whole
+  std::vector<std::string> snapshots;                 // paths of those that hold more than the log will, which go too
+  std::vector<std::string> mended;                    // "path: what is done": headers and lengths that are put right
 };
 
 // Looks only. Throws LogError when the folder cannot be read.
 [[nodiscard]] LogRepairPlan plan_repair(const std::string& dir);
 // Does what `plan` says after taking the lock and seeing that the log still needs that very plan. The segments it
-// changes are first copied to dir/damaged-<utc_stamp>, those it removes are moved there. Safe to run again after a
+// changes are first copied to dir/damaged-<utc_stamp>, those it removes are moved there, snapshots too. Safe to run again after a
 // crash. Throws LogError; `utc_stamp` is letters, digits and '-'.
 void repair_log(const std::string& dir, const LogRepairPlan& plan, const std::string& utc_stamp);
 

@@ -55,6 +55,10 @@ inline constexpr std::size_t kSnapshotsKept = 3;
 [[nodiscard]] std::vector<std::string> list_snapshots(const std::string& log_dir);
 // The header alone, checked against its own CRC and the file's length. Throws SnapshotError.
 [[nodiscard]] SnapshotInfo read_snapshot_header(const std::string& path);
+// Where a snapshot of `seq_num` stands.
+[[nodiscard]] std::string snapshot_path(const std::string& log_dir, SeqNum seq_num);
+// Reads the whole file, and holds all of it against its CRCs and lengths; the state in it is not loaded. Throws SnapshotError.
+SnapshotInfo check_snapshot(const std::string& path);
 // `engine` must have seen nothing yet; after SnapshotError it is of no more use. Reads in one pass, in blocks.
 SnapshotInfo load_snapshot(const std::string& path, Engine& engine);
 
