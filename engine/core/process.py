@@ -192,6 +192,11 @@ async def _recover(core: _core.Core, settings: CoreSettings, log: JsonLog) -> No
              snapshot_seq_num=figures["snapshot_seq_num"])  # fmt: skip
     for warning in figures["warnings"]:
         log.warning("core.snapshot_passed_over", reason=warning)
+    for partition, first, last in figures["torn"]:
+        log.warning("core.torn_tail_cut", partition=partition, from_seq_num=first, to_seq_num=last,
+                    reason="the last batch of the log was not whole, and is cut away",
+                    hint="after a crash nobody was answered for it; if the core before this one ended in peace, the records rotted on the "
+                         "disk and may have been answered: look at the device, and compare with the members or a copy")  # fmt: skip
 
 
 def _start(core: _core.Core, settings: CoreSettings) -> int:
@@ -239,9 +244,16 @@ def _look_at(beside: list[asyncio.Task[None]], log: JsonLog) -> None:
                       hint="restart the core at the next quiet moment")  # fmt: skip
 
 
-def _log_refused(error: Exception, settings: CoreSettings) -> VenueError:
-    hint = f"keep {settings.log_dir} as it is and look at the place named above; the core starts on no log that it cannot trust"
-    return VenueError(f"the log cannot be used: {error}", hint=hint, exit_code=1)
+def _log_refused(error: _core.LogError, settings: CoreSettings) -> VenueError:
+    where = settings.log_dir
+    hints = {
+        "damage": f"keep {where} as it is and look at the place named above; the core starts on no log that it cannot trust",
+        "snapshot": f"keep a copy of {where} before anything is moved; the core starts on no log that has less than a snapshot of it",
+        "in_use": "the log is not damaged: one core at a time has a log folder",
+        "settings": "the log is not damaged: start as it was written (--instruments, --limits, --partitions, --epoch)",
+        "system": "nothing says that the log is damaged: see to what the system refuses (owner, mode, mount, room, device) and start again",
+    }
+    return VenueError(f"the log cannot be used: {error}", hint=hints.get(error.cause, ""), exit_code=1)
 
 
 def _port_taken(where: str, error: OSError) -> VenueError:

@@ -152,7 +152,9 @@ def test_partitions_and_the_limits_files_default_are_the_cores_and_fixed_for_its
     for other in (("--partitions", 2), ("--limits", tmp_path / "limits.yaml")):
         with core_process(tmp_path / "log", 0, *other) as core:
             assert core.wait() == 1
-            assert "error: the log cannot be used" in "".join(core.seen)
+            said = "".join(core.seen)
+            assert "error: the log cannot be used" in said and "the log is not damaged" in said
+            assert "look at the place named above" not in said
 
 
 def test_a_start_says_which_listed_firms_it_does_not_set_and_what_sets_them(tmp_path):
@@ -194,6 +196,17 @@ def test_a_damaged_snapshot_is_passed_over_with_a_warning_and_the_log_tells_ever
     with core_process(tmp_path / "log") as core:
         assert core.event("core.recovered")["records"] == 25
         assert snapshot.name in core.event("core.snapshot_passed_over")["reason"]
+
+
+def test_a_start_that_cuts_the_end_of_its_log_warns_with_the_seq_nums(tmp_path):
+    write_log(tmp_path / "log", 25)
+    with (tmp_path / "log" / "00000001.log").open("r+b") as file:
+        file.seek(4096 + 24 * 128 + 60)
+        file.write(b"\xff")
+    with core_process(tmp_path / "log") as core:
+        cut = core.event("core.torn_tail_cut")
+        assert (cut["level"], cut["partition"], cut["from_seq_num"], cut["to_seq_num"]) == ("warning", 0, 25, 25)
+        assert "may have been answered" in cut["hint"]
 
 
 SESSIONS = 'time_zone: UTC\nweekdays: [mon, tue, wed, thu, fri, sat, sun]\nevents: [{at: "00:00", state: pre_open}]\n'
