@@ -174,6 +174,11 @@ void LogReader::check_tail() const {
   }
   LogScan scan(state_->dir, rules, [](const LogRecord&) {},
                [this](const LogProblem& problem) {
+                 if (problem.kind == LogProblem::Kind::snapshot) {  // what was read last stands in for a snapshot here
+                   throw LogError(state_->dir + ": the record of seq_num " + std::to_string(state_->next_seq - 1) +
+                                  " is not the one any more that was read a moment ago: the core took it back, or it was damaged; try again",
+                                  LogCause::damage);
+                 }
                  if (!problem.start_goes_on()) {
                    throw log_error(problem, state_->dir);
                  }
