@@ -139,6 +139,11 @@ std::array<std::uint8_t, kSegmentHeaderSize> encode_segment_header(const Segment
   return encode_header(header).bytes;
 }
 
+bool is_segment_header(std::span<const std::uint8_t> bytes) noexcept {
+  return bytes.size() >= kHeaderBytes && load_le<std::uint64_t>(&bytes[0]) == kMagic && load_le<std::uint32_t>(&bytes[8]) == kFormatVersion &&
+         load_le<std::uint32_t>(&bytes[12]) == header_crc(bytes);
+}
+
 std::optional<LogProblem> decode_segment_header(const std::string& path, std::span<const std::uint8_t> bytes, SegmentHeader& header) {
   using Kind = LogProblem::Kind;
   if (bytes.size() < kHeaderBytes || load_le<std::uint64_t>(&bytes[0]) != kMagic) {

@@ -69,6 +69,8 @@ void settle_segment(const std::string& dir, const Segment& segment) noexcept;
 
 // The two halves of a header, and whether its fields make sense for that file. The problem, or nothing.
 [[nodiscard]] std::array<std::uint8_t, kSegmentHeaderSize> encode_segment_header(const SegmentHeader& header) noexcept;
+// Whether they are a whole header of this program's: cheap, for whoever tries many.
+[[nodiscard]] bool is_segment_header(std::span<const std::uint8_t> bytes) noexcept;
 [[nodiscard]] std::optional<LogProblem> decode_segment_header(const std::string& path, std::span<const std::uint8_t> bytes,
                                                               SegmentHeader& header);
 [[nodiscard]] std::optional<LogProblem> check_segment_header(const std::string& path, const SegmentHeader& header, std::uint64_t index,

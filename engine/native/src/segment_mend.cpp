@@ -49,7 +49,7 @@ std::optional<SegmentHeader> with_one_byte_changed(const std::string& path, Head
     for (unsigned value = 0; value < 256; ++value) {
       byte = static_cast<std::uint8_t>(value);
       SegmentHeader header;
-      if (decode_segment_header(path, bytes, header) || check_segment_header(path, header, index, header.file_size()) ||
+      if (!is_segment_header(bytes) || decode_segment_header(path, bytes, header) || check_segment_header(path, header, index, header.file_size()) ||
           size > header.file_size()) {
         continue;
       }
