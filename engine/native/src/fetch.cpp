@@ -129,7 +129,7 @@ class Pipeline {
 
   void run() {
     const std::size_t count = commands_.size();
-    for (std::size_t i = 0; i < std::min(kTurn, count); ++i) {
+    for (std::size_t i = 0; i < kTurn; ++i) {  // past the last command too: a short batch ends while it begins
       turn<true>(i);
     }
     for (std::size_t i = kTurn; i < count; ++i) {

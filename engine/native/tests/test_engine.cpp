@@ -106,5 +106,12 @@ TEST("batches make the reports of single commands, whatever was looked at before
       }
       apply_both();
     }
+    for (int size = 1; size < 80; ++size) {  // shorter than the looks at it, and around that
+      for (int i = 0; i < size; ++i) {
+        commands.push_back(support::hostile_command(random, 50, accepted * one.partitions));
+        ++accepted;
+      }
+      apply_both();
+    }
   }
 }
