@@ -3,7 +3,8 @@
 A refusal carries two numbers, what was asked (`value`) and what bounds it (`limit`); the sentence names both in the units
 of the person who reads it: prices and money as decimals, states by their names. REST and `exchange control` share this table.
 
-Six reasons are never refusals: they say why an accepted order was cancelled or made smaller, and stand in NOTES.
+Six reasons are never refusals: they say why an accepted order was cancelled or made smaller, with two numbers of their own, and stand
+in NOTES.
 """
 
 from __future__ import annotations
@@ -57,6 +58,15 @@ class Rule:
     beyond: Mapping[Call, str] = dataclasses.field(default_factory=dict)
     unbounded: str = ""
     of_instruments: Call | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """How one reason reads that is no refusal. `sentence` holds {value}, {limit} or both."""
+
+    sentence: str
+    value: Unit = Unit.PLAIN
+    limit: Unit = Unit.PLAIN
 
 
 RULES: dict[RejectReason, Rule] = {
@@ -123,13 +133,21 @@ RULES: dict[RejectReason, Rule] = {
 }  # fmt: skip
 """Every reason that can be an answer's only content. A code, once published, keeps its meaning and its status."""
 
-NOTES: dict[RejectReason, str] = {
-    RejectReason.SELF_TRADE: "it met an order of the same firm, and the firm's self-trade prevention applied",
-    RejectReason.PRICE_BAND: "the rest would have traded outside the price band",
-    RejectReason.FILL_LIMIT: "it met as many resting orders as one order may",
-    RejectReason.CORPORATE_ACTION: "a corporate action left nothing of it that can be traded",
-    RejectReason.COLLAR: "the rest would have traded further from the midpoint than a market order may",
-    RejectReason.STOP_OVER_CAP: "when it was triggered it was worth more than a market order may be",
+NOTES: dict[RejectReason, Note] = {
+    RejectReason.SELF_TRADE: Note(
+        "it would have traded {limit} with order {value} of the same firm, and the firm's self-trade prevention applied"
+    ),
+    RejectReason.PRICE_BAND: Note(
+        "the rest would have traded or rested at {value}, outside the price band, which ends at {limit}", Unit.PRICE, Unit.PRICE
+    ),
+    RejectReason.FILL_LIMIT: Note("it met {value} resting orders, and one order may meet {limit}"),
+    RejectReason.CORPORATE_ACTION: Note("a corporate action, {value} new for {limit} old, left nothing of it that can be traded"),
+    RejectReason.COLLAR: Note(
+        "the rest would have traded at {value}, further from the midpoint than a market order may: {limit}", Unit.PRICE, Unit.PRICE
+    ),
+    RejectReason.STOP_OVER_CAP: Note(
+        "when it was triggered it was worth about {value}, above the cap of {limit} for market orders", Unit.PRICE, Unit.PRICE
+    ),
 }
 """Why an accepted order was cancelled, or made smaller, though nobody asked for it."""
 
@@ -163,6 +181,12 @@ def explain(
         return sentence.format(value=instrument_text(value), limit=instrument_text(limit))
     said = sentence.format(value=_shown(value, rule.value, price_text), limit=_shown(limit, rule.limit, price_text))
     return said + _bound(value, limit, fat_finger_pct, price_text) if reason is RejectReason.FAT_FINGER and fat_finger_pct else said
+
+
+def note(reason: RejectReason, value: int, limit: int, price_text: PriceText = ticks_text) -> str:
+    """The sentence of a reason in NOTES, with its two numbers in the reader's units. Raises KeyError for any other."""
+    found = NOTES[reason]
+    return found.sentence.format(value=_shown(value, found.value, price_text), limit=_shown(limit, found.limit, price_text))
 
 
 def _bound(price: int, anchor: int, pct: int, price_text: PriceText) -> str:

@@ -6,11 +6,10 @@ import json
 from collections.abc import Iterable, Mapping
 
 from engine.gateway.model import Listing, Refusal
-from engine.refusals import NOTES
+from engine.refusals import note, ticks_text
 from engine.types import Depth, OrdStatus, RejectReason, Reply
 
 _STATUS = {status: status.name.lower() for status in OrdStatus}
-_REASON = {reason: f',"reason":"{reason.name.lower()}","message":{json.dumps(sentence)}' for reason, sentence in NOTES.items()}
 _AVERAGE_EXTRA_DECIMALS = 6
 
 
@@ -19,7 +18,7 @@ def order_body(reply: Reply, listing: Listing, cl_ord_id: str) -> bytes:
     client = f'"client_order_id":"{cl_ord_id}",' if cl_ord_id else ""  # parse.CLIENT_ORDER_ID admits nothing to escape
     return (
         f'{{"order_id":{reply.order_id},"status":"{_STATUS[reply.status]}","seq_num":{reply.seq_num},{client}'
-        f'"filled_quantity":{reply.cum_qty},"remaining_quantity":{reply.leaves_qty}{_fills(reply, listing)}{_reason(reply)}}}'
+        f'"filled_quantity":{reply.cum_qty},"remaining_quantity":{reply.leaves_qty}{_fills(reply, listing)}{_reason(reply, listing)}}}'
     ).encode()
 
 
@@ -48,9 +47,12 @@ def average_text(reply: Reply, listing: Listing) -> str:
     return f"{whole}.{kept}" if kept else str(whole)
 
 
-def _reason(reply: Reply) -> str:
+def _reason(reply: Reply, listing: Listing | None) -> str:
     """Why an order that was taken lost what it asked for, as two fields; "" when nothing of the kind happened."""
-    return _REASON[reply.reason] if reply.reason is not RejectReason.NONE else ""
+    if reply.reason is RejectReason.NONE:
+        return ""
+    sentence = note(reply.reason, reply.value, reply.limit, listing.price_text if listing is not None else ticks_text)
+    return f',"reason":"{reply.reason.name.lower()}","message":{json.dumps(sentence)}'
 
 
 def cancel_body(reply: Reply) -> bytes:
@@ -66,7 +68,7 @@ def patch_body(reply: Reply, listing: Listing | None) -> bytes:
     fills = _fills(reply, listing) if listing is not None else ""
     return (
         f'{{"order_id":{reply.order_id},"status":"{_STATUS[reply.status]}","seq_num":{reply.seq_num},'
-        f'"filled_quantity":{reply.cum_qty},"remaining_quantity":{reply.leaves_qty}{fills}{_reason(reply)}}}'
+        f'"filled_quantity":{reply.cum_qty},"remaining_quantity":{reply.leaves_qty}{fills}{_reason(reply, listing)}}}'
     ).encode()
 
 

@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.reference.auctions import change_state
-from engine.reference.model import MAX_INT64, TOKEN, Book, Cell, Digest, Order, Refusal, State, first_out_of_range, limit_out_of_range
+from engine.reference.model import (
+    MAX_INT64,
+    NO_REASON,
+    TOKEN,
+    Book,
+    Cell,
+    Digest,
+    Order,
+    Refusal,
+    State,
+    first_out_of_range,
+    limit_out_of_range,
+)
 from engine.reference.orders import digest_accepted
 from engine.reference.risk import PRICED, STOPS, price_is_sane
 from engine.types import (
@@ -49,7 +61,7 @@ def kill(state: State, command: Command) -> Refusal | int:
     """Sets the switch, and cancels all that the firm has; or clears it. Returns how many were cancelled."""
     state.firm(command.firm).killed = command.qty == 1
     every = range(len(state.books))
-    return _cancel_all(state, command.firm, every, RejectReason.FIRM_KILLED) if command.qty else 0
+    return _cancel_all(state, command.firm, every, Refusal(RejectReason.FIRM_KILLED, command.firm)) if command.qty else 0
 
 
 def mass_cancel(state: State, command: Command) -> Refusal | int:
@@ -57,13 +69,13 @@ def mass_cancel(state: State, command: Command) -> Refusal | int:
     instruments = _instruments(state, command)
     if isinstance(instruments, Refusal):
         return instruments
-    return _cancel_all(state, command.firm, instruments, RejectReason.NONE)
+    return _cancel_all(state, command.firm, instruments, NO_REASON)
 
 
-def _cancel_all(state: State, firm: int, instruments: Sequence[int], reason: RejectReason) -> int:
+def _cancel_all(state: State, firm: int, instruments: Sequence[int], why: Refusal) -> int:
     orders = [order for instrument in instruments for order in state.books[instrument].orders() if order.firm == firm]
     for order in orders:
-        state.end(order, ExecType.CANCELLED, reason)
+        state.end(order, ExecType.CANCELLED, why)
     return len(orders)
 
 
@@ -122,12 +134,12 @@ def _adjust_order(state: State, order: Order, num: int, den: int, dividend: int)
     stop = _adjusted_stop(state, order, num, den, dividend) if order.ord_type in STOPS else 0
     sane = (order.ord_type not in PRICED or price_is_sane(price)) and (order.ord_type not in STOPS or price_is_sane(stop))
     if not 1 <= leaves <= MAX_ORDER_QTY - order.cum_qty or not sane:
-        state.order_report(order, ExecType.CANCELLED, RejectReason.CORPORATE_ACTION)
+        state.order_report(order, ExecType.CANCELLED, Refusal(RejectReason.CORPORATE_ACTION, num, den))
         return
     order.price_ticks, order.stop_price_ticks = price, stop
     order.leaves_qty, order.order_qty = leaves, order.cum_qty + leaves
     state.enter(order)
-    state.order_report(order, ExecType.RESTATED, RejectReason.CORPORATE_ACTION)
+    state.order_report(order, ExecType.RESTATED, Refusal(RejectReason.CORPORATE_ACTION, num, den))
 
 
 def _adjusted_stop(state: State, order: Order, num: int, den: int, dividend: int) -> int:

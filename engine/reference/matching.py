@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from engine.reference.model import Bands, Book, Order, State, opposite
+from engine.reference.model import MAX_INT64, NO_REASON, Bands, Book, Order, Refusal, State, opposite
 from engine.reference.risk import AT_ONCE, over_cap, twice_the_midpoint
 from engine.types import MAX_FILLS_PER_COMMAND, ExecType, Liquidity, RejectReason, SessionState, Side, StpMode, TimeInForce
 
@@ -64,8 +64,10 @@ def run_stops(state: State, book: Book) -> None:
         state.remove(order)
         order.untriggered = False
         state.order_report(order, ExecType.TRIGGERED)
-        if order.acts_as_market and over_cap(book, twice_the_midpoint(book, order.side), order.leaves_qty):
-            state.order_report(order, ExecType.CANCELLED, RejectReason.STOP_OVER_CAP)
+        doubled = twice_the_midpoint(book, order.side)
+        if order.acts_as_market and doubled is not None and over_cap(book, doubled, order.leaves_qty):
+            worth = doubled * order.leaves_qty // 2
+            state.order_report(order, ExecType.CANCELLED, Refusal(RejectReason.STOP_OVER_CAP, worth, book.rules.market_notional_cap))
             continue
         _match(state, book, order)
 
@@ -78,7 +80,7 @@ def _match(state: State, book: Book, order: Order) -> bool:
     else:
         walk = _take(state, book, order, limit, book.bands)
         if order.leaves_qty:
-            _leftover(state, book, order, walk.stop)
+            _leftover(state, book, order, limit, walk.stop)
     _limit_state(state, book, order.instrument, walk)
     return walk.traded
 
@@ -123,8 +125,11 @@ def _fill_or_kill(state: State, book: Book, order: Order, limit: int | None) -> 
     stop = _dry_run(state, book, order, limit, bands)
     if stop is None:
         return _take(state, book, order, limit, lambda: bands)
-    reason = RejectReason.PRICE_BAND if stop is Stop.BLOCKED else RejectReason.NONE
-    state.order_report(order, ExecType.CANCELLED, reason)
+    why = NO_REASON
+    if stop is Stop.BLOCKED:
+        makers = book.resting(opposite(order.side))
+        why = next(_off_band(bands, maker.price_ticks) for maker in makers if _outside(bands, maker.price_ticks))
+    state.order_report(order, ExecType.CANCELLED, why)
     return Walk()
 
 
@@ -176,7 +181,7 @@ def _take(state: State, book: Book, order: Order, limit: int | None, bands_now: 
             walk.stop = Stop.SELF
             break
         elif mode == StpMode.CANCEL_OLDEST:
-            state.end(maker, ExecType.CANCELLED, RejectReason.SELF_TRADE)
+            state.end(maker, ExecType.CANCELLED, _own(order, min(order.leaves_qty, maker.leaves_qty)))
         else:
             _decrement(state, order, maker)
     return walk
@@ -190,22 +195,40 @@ def _decrement(state: State, order: Order, maker: Order) -> None:
         each.leaves_qty -= qty
     if not maker.leaves_qty:
         state.remove(maker)
-    for each in (maker, order):
+    for each, other in ((maker, order), (order, maker)):
         exec_type = ExecType.RESTATED if each.leaves_qty else ExecType.CANCELLED
-        state.order_report(each, exec_type, RejectReason.SELF_TRADE)
+        state.order_report(each, exec_type, _own(other, qty))
 
 
-def _leftover(state: State, book: Book, order: Order, stop: Stop) -> None:
+def _own(other: Order, qty: int) -> Refusal:
+    """It would have traded so much with another order of its firm."""
+    return Refusal(RejectReason.SELF_TRADE, min(other.order_id, MAX_INT64), qty)
+
+
+def _off_band(bands: Bands | None, price: int) -> Refusal:
+    """A price, and the edge of the bands that it is beyond."""
+    low, high = bands or (0, 0)
+    return Refusal(RejectReason.PRICE_BAND, price, low if price < low else high)
+
+
+def _leftover(state: State, book: Book, order: Order, limit: int | None, stop: Stop) -> None:
     """It rests, or it is cancelled for the first reason that fits."""
-    reasons = {Stop.SELF: RejectReason.SELF_TRADE, Stop.BLOCKED: RejectReason.PRICE_BAND, Stop.CAPPED: RejectReason.FILL_LIMIT}
     bands = book.bands()
-    if stop in reasons:
-        state.order_report(order, ExecType.CANCELLED, reasons[stop])
-    elif order.acts_as_market and book.best_price(opposite(order.side)) is not None:
-        state.order_report(order, ExecType.CANCELLED, RejectReason.COLLAR)
+    best = book.best_price(opposite(order.side))
+    if stop is Stop.SELF and best is not None:
+        maker = book.sides[opposite(order.side)][best][0]
+        why = _own(maker, min(order.leaves_qty, maker.leaves_qty))
+    elif stop is Stop.BLOCKED and best is not None:
+        why = _off_band(bands, best)
+    elif stop is Stop.CAPPED:
+        why = Refusal(RejectReason.FILL_LIMIT, MAX_FILLS_PER_COMMAND, MAX_FILLS_PER_COMMAND)
+    elif order.acts_as_market and best is not None and limit is not None:
+        why = Refusal(RejectReason.COLLAR, best, limit)
     elif order.acts_as_market or order.tif in AT_ONCE:
-        state.order_report(order, ExecType.CANCELLED)
+        why = NO_REASON
     elif bands and (order.price_ticks > bands[1] if order.side == Side.BUY else order.price_ticks < bands[0]):
-        state.order_report(order, ExecType.CANCELLED, RejectReason.PRICE_BAND)
+        why = _off_band(bands, order.price_ticks)
     else:
         state.enter(order)
+        return
+    state.order_report(order, ExecType.CANCELLED, why)

@@ -60,12 +60,16 @@ class Digest:
 
 
 class Refusal(NamedTuple):
-    """Why a command was refused, and the two numbers that decided it. `order_id`: the original of a duplicate."""
+    """Why a command was refused, or an order changed or ended that nobody asked to, and the two numbers that decided it. `order_id`: the
+    original of a duplicate."""
 
     reason: RejectReason
     value: int = 0
     limit: int = 0
     order_id: int = 0
+
+
+NO_REASON = Refusal(RejectReason.NONE)
 
 
 @dataclass(slots=True, eq=False)
@@ -257,7 +261,7 @@ class State:
         self.exec_id += 1
         self.reports.append(Report(exec_id=self.exec_id, seq_num=self.seq_num, exec_type=exec_type, **fields))
 
-    def order_report(self, order: Order, exec_type: int, reason: int = RejectReason.NONE, **fields: Any) -> None:
+    def order_report(self, order: Order, exec_type: int, why: Refusal = NO_REASON, **fields: Any) -> None:
         """The order as it stands now; CANCELLED and EXPIRED leave nothing of it."""
         gone = {ExecType.CANCELLED: OrdStatus.CANCELLED, ExecType.EXPIRED: OrdStatus.EXPIRED}.get(ExecType(exec_type))
         done = OrdStatus.FILLED if exec_type == ExecType.TRADE and not order.leaves_qty else None
@@ -268,7 +272,9 @@ class State:
             firm=order.firm,
             instrument=order.instrument,
             ord_status=gone or done or live,
-            reason=reason,
+            reason=why.reason,
+            value=why.value,
+            limit=why.limit,
             side=order.side,
             ord_type=order.ord_type,
             tif=order.tif,
@@ -291,10 +297,10 @@ class State:
         self.books[order.instrument].remove(order)
         del self.live[order.order_id]
 
-    def end(self, order: Order, exec_type: int, reason: int = RejectReason.NONE) -> None:
+    def end(self, order: Order, exec_type: int, why: Refusal = NO_REASON) -> None:
         """A live order is cancelled or expires."""
         self.remove(order)
-        self.order_report(order, exec_type, reason)
+        self.order_report(order, exec_type, why)
 
     def firm(self, firm_id: int) -> Firm:
         """The firm's row, made with the default limits and a full bucket when there is none."""

@@ -8,7 +8,7 @@ from datetime import UTC, tzinfo
 from decimal import Decimal
 
 from engine.config import VenueError
-from engine.refusals import NOTES, Call, explain, is_refusal
+from engine.refusals import NOTES, Call, explain, is_refusal, note
 from engine.tools.edge import NO_LIMIT, VenueLog, Wanted, log_errors, run_to
 from engine.tools.text import average_text, lower, number_text, price_text, table
 from engine.tools.when import moment_text
@@ -93,7 +93,7 @@ def in_words(step: Step, life: Life) -> str:
     words: dict[int, Callable[[], str]] = {
         ExecType.NEW: lambda: f"accepted: {_described(report, tick)}",
         ExecType.TRADE: lambda: _traded(report, tick),
-        ExecType.CANCELLED: lambda: _cancelled(report, command),
+        ExecType.CANCELLED: lambda: _cancelled(report, command, tick),
         ExecType.REPLACED: lambda: _replaced(report, command, tick),
         ExecType.RESTATED: lambda: _restated(report, tick),
         ExecType.EXPIRED: lambda: "expired at the close",
@@ -119,11 +119,11 @@ def _traded(report: Report, tick: Decimal) -> str:
     return f"{verb} {number_text(report.last_qty)} at {price_text(report.last_px_ticks, tick)}" + (f" ({part})" if part else "")
 
 
-def _cancelled(report: Report, command: Command) -> str:
+def _cancelled(report: Report, command: Command, tick: Decimal) -> str:
     if report.reason == RejectReason.FIRM_KILLED:
         return "cancelled: the kill switch blocked its firm"
     if report.reason != RejectReason.NONE:
-        return f"cancelled: {_note(report.reason)}"
+        return f"cancelled: {_note(report, tick)}"
     if command.kind == CommandKind.CANCEL:
         return "cancelled by its firm"
     if command.kind == CommandKind.MASS_CANCEL:
@@ -141,7 +141,7 @@ def _replaced(report: Report, command: Command, tick: Decimal) -> str:
 def _restated(report: Report, tick: Decimal) -> str:
     if report.reason == RejectReason.CORPORATE_ACTION:
         return f"changed by a corporate action: {_described(report, tick)}"
-    return f"made smaller: {_note(report.reason)}"
+    return f"made smaller: {_note(report, tick)}"
 
 
 def _refused(report: Report, command: Command, life: Life) -> str:
@@ -160,8 +160,11 @@ def _refused(report: Report, command: Command, life: Life) -> str:
     return f"{asked}: {why}"
 
 
-def _note(reason: int) -> str:
-    return next((text for value, text in NOTES.items() if value == reason), lower(RejectReason, reason))
+def _note(report: Report, tick: Decimal) -> str:
+    named = next((one for one in NOTES if one == report.reason), None)
+    if named is None:
+        return lower(RejectReason, report.reason)
+    return note(named, report.value, report.limit, lambda ticks: price_text(ticks, tick))
 
 
 def life_json(life: Life, internal: bool = False) -> dict[str, object]:

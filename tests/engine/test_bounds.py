@@ -69,6 +69,7 @@ def test_a_triggered_stop_obeys_the_cap_on_orders_without_a_price(make_desk):
     assert desk.buy(1_000_000, stop=1).reason is RejectReason.NOTIONAL_CAP, "by its stop price already"
     reply = desk.buy(5_000, stop=1)
     assert (reply.status, reply.reason, reply.cum_qty) == (OrdStatus.CANCELLED, RejectReason.STOP_OVER_CAP, 0)
+    assert (reply.value, reply.limit) == (500_000, 10_000), "5,000 at the last price, and the cap"
     assert desk.buy(100, stop=1).status is OrdStatus.FILLED
 
 

@@ -24,11 +24,11 @@ def test_a_split_restates_every_order_in_the_order_of_the_book(desk):
     desk.session(CLOSED)
     desk.corporate_action(2, 1)
     assert desk.told() == [
-        "RESTATED #4 CORPORATE_ACTION firm 1 buy limit gtc 8@51 leaves 8",
-        "RESTATED #3 CORPORATE_ACTION firm 1 buy limit gtc 10@50 leaves 10",
-        "RESTATED #1 PARTIALLY_FILLED CORPORATE_ACTION firm 2 sell limit gtc 5@55 cum 1 leaves 4 notional 110",
-        "RESTATED #5 CORPORATE_ACTION firm 1 buy stop_limit gtc 4@65 stop 61 leaves 4",
-        "RESTATED #6 CORPORATE_ACTION firm 1 sell stop gtc 2@0 stop 47 leaves 2",
+        "RESTATED #4 CORPORATE_ACTION firm 1 buy limit gtc 8@51 leaves 8 value 2 limit 1",
+        "RESTATED #3 CORPORATE_ACTION firm 1 buy limit gtc 10@50 leaves 10 value 2 limit 1",
+        "RESTATED #1 PARTIALLY_FILLED CORPORATE_ACTION firm 2 sell limit gtc 5@55 cum 1 leaves 4 notional 110 value 2 limit 1",
+        "RESTATED #5 CORPORATE_ACTION firm 1 buy stop_limit gtc 4@65 stop 61 leaves 4 value 2 limit 1",
+        "RESTATED #6 CORPORATE_ACTION firm 1 sell stop gtc 2@0 stop 47 leaves 2 value 2 limit 1",
         "CONTROL value 5",
     ]
     assert desk.engine.positions() == [(1, 0, 2, 22, 2, 1, 0, -110, 0, 1), (2, 0, -2, 0, 4, 0, 1, 110, 1, 0)]
@@ -44,9 +44,9 @@ def test_a_reverse_split_cancels_what_rounds_to_nothing_and_truncates_positions_
     desk.session(CLOSED)
     desk.corporate_action(1, 3)
     assert desk.told() == [
-        "RESTATED #4 CORPORATE_ACTION firm 1 buy limit gtc 2@273 leaves 2",
-        "CANCELLED #3 CANCELLED CORPORATE_ACTION firm 1 buy limit gtc 2@90",
-        "CANCELLED #1 CANCELLED CORPORATE_ACTION firm 2 sell limit gtc 5@100 cum 4 notional 400",
+        "RESTATED #4 CORPORATE_ACTION firm 1 buy limit gtc 2@273 leaves 2 value 1 limit 3",
+        "CANCELLED #3 CANCELLED CORPORATE_ACTION firm 1 buy limit gtc 2@90 value 1 limit 3",
+        "CANCELLED #1 CANCELLED CORPORATE_ACTION firm 2 sell limit gtc 5@100 cum 4 notional 400 value 1 limit 3",
         "CONTROL value 3",
     ]
     assert [row[2] for row in desk.engine.positions()] == [1, -1]
@@ -83,7 +83,7 @@ def test_a_split_sets_off_no_stop_that_no_price_reached(desk):
     desk.buy(100, 90, tif=GTC, firm=2)
     desk.session(CLOSED)
     desk.corporate_action(10, 1)
-    assert desk.told()[1] == "RESTATED #3 CORPORATE_ACTION firm 3 sell stop gtc 1000@0 stop 99 leaves 1000"
+    assert desk.told()[1] == "RESTATED #3 CORPORATE_ACTION firm 3 sell stop gtc 1000@0 stop 99 leaves 1000 value 10 limit 1"
     assert desk.last_trade() == (100, 1)
     desk.session(CONTINUOUS)
     assert desk.told() == ["SESSION value 2 limit 5", "SESSION instrument 1 value 2 limit 5", "CONTROL instrument 4294967295 value 2"]

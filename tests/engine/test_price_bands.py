@@ -30,7 +30,7 @@ def test_an_order_that_the_band_stops_trades_up_to_it_and_starts_the_limit_state
         "NEW #3 firm 2 buy limit day 9@110 leaves 9",
         "TRADE #3 PARTIALLY_FILLED firm 2 buy limit day 9@110 taker last 5@105 trade 1 contra 1 cum 5 leaves 4 notional 525",
         "TRADE #1 FILLED firm 1 sell limit day 5@105 maker last 5@105 trade 1 contra 3 cum 5 notional 525",
-        "CANCELLED #3 CANCELLED PRICE_BAND firm 2 buy limit day 9@110 cum 5 notional 525",
+        "CANCELLED #3 CANCELLED PRICE_BAND firm 2 buy limit day 9@110 cum 5 notional 525 value 106 limit 105",
         "LIMIT_STATE value 1",
     ]
     assert desk.engine.depth(0, 1)[3:5] == (CONTINUOUS, True)
@@ -56,7 +56,7 @@ def test_a_second_blocked_order_does_not_start_the_limit_state_again(desk):
     desk.buy(9, 110, firm=2)
     desk.now_ns = 10
     desk.buy(9, 110, firm=2)
-    assert desk.told()[1:] == ["CANCELLED #4 CANCELLED PRICE_BAND firm 2 buy limit day 9@110"]
+    assert desk.told()[1:] == ["CANCELLED #4 CANCELLED PRICE_BAND firm 2 buy limit day 9@110 value 106 limit 105"]
     assert desk.engine.next_timer_ns() == LIMIT_STATE_NS
 
 
@@ -84,7 +84,7 @@ def test_a_trade_inside_the_band_ends_the_limit_state_also_when_the_band_stops_t
     assert desk.told()[1:] == [
         "TRADE #4 PARTIALLY_FILLED firm 2 buy limit day 2@200 taker last 1@101 trade 1 contra 3 cum 1 leaves 1 notional 101",
         "TRADE #3 FILLED firm 1 sell limit day 1@101 maker last 1@101 trade 1 contra 4 cum 1 notional 101",
-        "CANCELLED #4 CANCELLED PRICE_BAND firm 2 buy limit day 2@200 cum 1 notional 101",
+        "CANCELLED #4 CANCELLED PRICE_BAND firm 2 buy limit day 2@200 cum 1 notional 101 value 200 limit 105",
         "LIMIT_STATE value 1",
     ]
     desk.now_ns = 10 + LIMIT_STATE_NS
@@ -195,10 +195,10 @@ def test_an_order_priced_outside_the_band_does_not_rest(desk):
     desk.buy(1, 106, firm=2)
     assert desk.told() == [
         "NEW #3 firm 2 buy limit day 1@106 leaves 1",
-        "CANCELLED #3 CANCELLED PRICE_BAND firm 2 buy limit day 1@106",
+        "CANCELLED #3 CANCELLED PRICE_BAND firm 2 buy limit day 1@106 value 106 limit 105",
     ]
     desk.sell(1, 94, firm=2)
-    assert desk.told()[1] == "CANCELLED #4 CANCELLED PRICE_BAND firm 2 sell limit day 1@94"
+    assert desk.told()[1] == "CANCELLED #4 CANCELLED PRICE_BAND firm 2 sell limit day 1@94 value 94 limit 95"
     assert desk.buy(1, 94, firm=2).leaves_qty == 1
     assert desk.sell(1, 106, firm=2).leaves_qty == 1
 
@@ -237,7 +237,7 @@ def test_a_fok_is_not_stopped_by_the_band_that_its_own_first_trade_makes(make_de
 def test_a_killed_fok_tells_that_the_band_stopped_it_and_begins_no_limit_state(desk):
     """One that could not fill whatever it cost halted the instrument 15 s later, and risked no trade."""
     desk.buy(6, 106, firm=2, tif=FOK)
-    assert desk.told()[1:] == ["CANCELLED #3 CANCELLED PRICE_BAND firm 2 buy limit fok 6@106"]
+    assert desk.told()[1:] == ["CANCELLED #3 CANCELLED PRICE_BAND firm 2 buy limit fok 6@106 value 106 limit 105"]
     assert desk.asks() == [(105, 5), (106, 5)]
     assert (desk.engine.depth(0, 1)[4], desk.engine.next_timer_ns()) == (False, 0)
     desk.pass_time(LIMIT_STATE_NS)

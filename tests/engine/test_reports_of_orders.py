@@ -246,7 +246,7 @@ def test_a_market_order_stops_at_the_collar_around_the_midpoint(make_desk):
     for price in (101, 105, 106):
         desk.sell(2, price)
     desk.buy(6, firm=2)
-    assert desk.told()[-1] == "CANCELLED #5 CANCELLED COLLAR firm 2 buy market day 6@0 cum 4 notional 412"
+    assert desk.told()[-1] == "CANCELLED #5 CANCELLED COLLAR firm 2 buy market day 6@0 cum 4 notional 412 value 106 limit 105"
     assert desk.asks() == [(106, 2)]
 
 
@@ -257,7 +257,7 @@ def test_the_collar_of_a_sell_is_rounded_towards_the_midpoint_too(make_desk):
     for price in (100, 96, 95):
         desk.buy(2, price)
     desk.sell(6, firm=2)
-    assert desk.told()[-1] == "CANCELLED #5 CANCELLED COLLAR firm 2 sell market day 6@0 cum 4 notional 392"
+    assert desk.told()[-1] == "CANCELLED #5 CANCELLED COLLAR firm 2 sell market day 6@0 cum 4 notional 392 value 95 limit 96"
 
 
 def test_the_collar_of_a_sell_is_never_below_one_tick(make_desk):
@@ -292,7 +292,7 @@ def test_cancel_newest_ends_the_incoming_order_after_what_it_traded(desk):
     desk.sell(3, 100)
     desk.sell(3, 101, firm=2)
     desk.buy(9, 101, firm=2)
-    assert desk.told()[3:] == ["CANCELLED #3 CANCELLED SELF_TRADE firm 2 buy limit day 9@101 cum 3 notional 300"]
+    assert desk.told()[3:] == ["CANCELLED #3 CANCELLED SELF_TRADE firm 2 buy limit day 9@101 cum 3 notional 300 value 2 limit 3"]
     assert desk.asks() == [(101, 3)]
 
 
@@ -303,7 +303,7 @@ def test_cancel_oldest_takes_the_resting_order_out_and_goes_on(desk):
     desk.buy(3, 101, firm=2)
     assert desk.told() == [
         "NEW #3 firm 2 buy limit day 3@101 leaves 3",
-        "CANCELLED #1 CANCELLED SELF_TRADE firm 2 sell limit day 3@100",
+        "CANCELLED #1 CANCELLED SELF_TRADE firm 2 sell limit day 3@100 value 3 limit 3",
         "TRADE #3 FILLED firm 2 buy limit day 3@101 taker last 3@101 trade 1 contra 2 cum 3 notional 303",
         "TRADE #2 FILLED firm 1 sell limit day 3@101 maker last 3@101 trade 1 contra 3 cum 3 notional 303",
     ]
@@ -315,10 +315,10 @@ def test_decrement_lowers_both_and_cancels_who_has_nothing_left(desk):
     desk.sell(9, 101, firm=2)
     desk.buy(5, 101, firm=2)
     assert desk.told()[1:] == [
-        "CANCELLED #1 CANCELLED SELF_TRADE firm 2 sell limit day 0@100",
-        "RESTATED #3 SELF_TRADE firm 2 buy limit day 2@101 leaves 2",
-        "RESTATED #2 SELF_TRADE firm 2 sell limit day 7@101 leaves 7",
-        "CANCELLED #3 CANCELLED SELF_TRADE firm 2 buy limit day 0@101",
+        "CANCELLED #1 CANCELLED SELF_TRADE firm 2 sell limit day 0@100 value 3 limit 3",
+        "RESTATED #3 SELF_TRADE firm 2 buy limit day 2@101 leaves 2 value 1 limit 3",
+        "RESTATED #2 SELF_TRADE firm 2 sell limit day 7@101 leaves 7 value 3 limit 2",
+        "CANCELLED #3 CANCELLED SELF_TRADE firm 2 buy limit day 0@101 value 2 limit 2",
     ]
     assert desk.asks() == [(101, 7)]
 
@@ -336,7 +336,8 @@ def test_what_is_left_after_32_000_resting_orders_is_cancelled(desk):
     for _ in range(32_001):
         desk.sell(1, 100)
     desk.buy(32_005, 100, firm=2)
-    assert desk.told()[-1] == "CANCELLED #32002 CANCELLED FILL_LIMIT firm 2 buy limit day 32005@100 cum 32000 notional 3200000"
+    numbers = "cum 32000 notional 3200000 value 32000 limit 32000"
+    assert desk.told()[-1] == f"CANCELLED #32002 CANCELLED FILL_LIMIT firm 2 buy limit day 32005@100 {numbers}"
 
 
 def test_an_order_that_met_32_000_resting_orders_and_no_more_are_there_rests(desk):

@@ -208,10 +208,10 @@ def test_a_kill_cancels_all_that_the_firm_has_and_refuses_the_rest_until_it_is_l
     desk.buy(5, 100, firm=2)
     reply = desk.kill(1)
     assert desk.told() == [
-        "CANCELLED #3 CANCELLED FIRM_KILLED firm 1 buy limit day 2@100",
-        "CANCELLED #2 CANCELLED FIRM_KILLED firm 1 buy limit day 1@99",
-        "CANCELLED #4 CANCELLED FIRM_KILLED firm 1 sell stop day 4@0 stop 50",
-        "CANCELLED #1 CANCELLED FIRM_KILLED firm 1 instrument 1 sell limit day 3@101",
+        "CANCELLED #3 CANCELLED FIRM_KILLED firm 1 buy limit day 2@100 value 1",
+        "CANCELLED #2 CANCELLED FIRM_KILLED firm 1 buy limit day 1@99 value 1",
+        "CANCELLED #4 CANCELLED FIRM_KILLED firm 1 sell stop day 4@0 stop 50 value 1",
+        "CANCELLED #1 CANCELLED FIRM_KILLED firm 1 instrument 1 sell limit day 3@101 value 1",
         "CONTROL firm 1 value 4",
     ]
     assert (reply.status.name, reply.order_qty) == ("NEW", 4)

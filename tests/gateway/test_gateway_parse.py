@@ -12,6 +12,7 @@ from engine.gateway.errors import ERROR_CODES
 from engine.gateway.model import Amend, NewOrder, Reduce, Refusal, listings
 from engine.gateway.parse import AMEND_FIELDS, ORDER_FIELDS, parse_depth, parse_new_order, parse_order_id, parse_patch
 from engine.gateway.render import average_text, depth_body, order_body, patch_body
+from engine.refusals import NOTES, note, ticks_text
 from engine.types import (
     Depth,
     Fill,
@@ -227,8 +228,9 @@ def test_booleans_are_no_numbers():
     assert parsed(quantity=5.0).code == "wrong_type"
 
 
-def reply(status=OrdStatus.NEW, reason=RejectReason.NONE, order_qty=10, cum_qty=0, leaves_qty=10, fills=()):
-    return Reply(1, 2, 3, status, reason, order_qty, cum_qty, leaves_qty, tuple(Fill(1, price, qty, 0) for price, qty in fills))
+def reply(status=OrdStatus.NEW, reason=RejectReason.NONE, order_qty=10, cum_qty=0, leaves_qty=10, fills=(), numbers=(0, 0)):
+    made = tuple(Fill(1, price, qty, 0) for price, qty in fills)
+    return Reply(1, 2, 3, status, reason, order_qty, cum_qty, leaves_qty, made, *numbers)
 
 
 def test_rendered_orders_are_json_whatever_the_reply():
@@ -238,15 +240,14 @@ def test_rendered_orders_are_json_whatever_the_reply():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "reason", [RejectReason.SELF_TRADE, RejectReason.PRICE_BAND, RejectReason.FILL_LIMIT, RejectReason.CORPORATE_ACTION]
-)
-def test_an_order_that_lost_its_rest_says_why(reason):
-    taken = reply(OrdStatus.CANCELLED, reason, leaves_qty=0)
-    for body in (order_body(taken, MARKET["AAPL"], ""), patch_body(taken, MARKET["AAPL"]), patch_body(taken, None)):
-        fields = json.loads(body)
+@pytest.mark.parametrize("reason", NOTES, ids=lambda reason: reason.name)
+def test_an_order_that_lost_its_rest_says_why_in_its_instruments_prices(reason):
+    taken = reply(OrdStatus.CANCELLED, reason, leaves_qty=0, numbers=(15010, 15000))
+    for listing in (MARKET["AAPL"], None):
+        fields = json.loads(patch_body(taken, listing))
         assert (fields["status"], fields["reason"]) == ("cancelled", reason.name.lower())
-        assert fields["message"]
+        assert fields["message"] == note(reason, 15010, 15000, listing.price_text if listing else ticks_text)
+    assert json.loads(order_body(taken, MARKET["AAPL"], ""))["message"] == note(reason, 15010, 15000, MARKET["AAPL"].price_text)
 
 
 def test_a_reduction_shows_no_fills_and_an_amendment_those_of_its_own():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from engine.config import default_instruments_path, load_instruments
 from engine.gateway.errors import ERROR_CODES, REJECT_LABELS, from_core
 from engine.gateway.model import listings
-from engine.refusals import NOTES, RULES, Call, Unit, explain, is_refusal
+from engine.refusals import NOTES, RULES, Call, Unit, explain, is_refusal, note
 from engine.types import OrdStatus, RejectReason, Reply
 
 AAPL = listings(load_instruments(default_instruments_path()))["AAPL"]
@@ -88,6 +88,25 @@ def test_a_refusal_names_the_numbers_that_decided_it_in_members_units(reason, va
         assert part in message
 
 
+@pytest.mark.parametrize(
+    ("reason", "value", "limit", "says"),
+    [
+        (RejectReason.SELF_TRADE, 7, 40, ("traded 40 with order 7 of the same firm",)),
+        (RejectReason.PRICE_BAND, 15760, 15750, ("at 157.60", "ends at 157.50")),
+        (RejectReason.COLLAR, 15760, 15750, ("at 157.60", "may: 157.50")),
+        (RejectReason.FILL_LIMIT, 32_000, 32_000, ("met 32000 resting orders",)),
+        (RejectReason.CORPORATE_ACTION, 1, 3, ("1 new for 3 old",)),
+        (RejectReason.STOP_OVER_CAP, 100_000_100, 100_000_000, ("1000001.00", "1000000.00")),
+    ],
+)
+def test_an_order_that_a_rule_ended_is_told_the_numbers_that_decided_it(reason, value, limit, says):
+    sentence = note(reason, value, limit, AAPL.price_text)
+    for part in says:
+        assert part in sentence
+    assert 10 < len(sentence) < 160
+    assert not sentence.endswith(".")
+
+
 def test_an_amended_quantity_that_is_filled_already_is_not_told_the_maximum():
     assert "1000" not in from_core(refused(RejectReason.BAD_QUANTITY, 30, 1000), Call.AMEND, AAPL).message
 
@@ -145,6 +164,11 @@ def test_every_reason_is_a_label_of_the_metric():
 @given(st.sampled_from(list(RULES)), st.integers(-(2**63), 2**63 - 1), st.integers(-(2**63), 2**63 - 1), st.sampled_from(Call))
 def test_no_numbers_make_an_explanation_fail(reason, value, limit, call):
     assert re.fullmatch(r"[ -~]+", explain(reason, value, limit, call, AAPL.price_text))
+
+
+@given(st.sampled_from(list(NOTES)), st.integers(-(2**63), 2**63 - 1), st.integers(-(2**63), 2**63 - 1))
+def test_no_numbers_make_a_note_fail(reason, value, limit):
+    assert re.fullmatch(r"[ -~]+", note(reason, value, limit, AAPL.price_text))
 
 
 @given(st.integers(1, 10**9), st.integers(1, 10**9))

@@ -169,7 +169,7 @@ def test_what_others_did_to_an_order_is_told_in_words(exchange, empty):
     empty.append(timed((order(7, Side.BUY, 1, 100), order(8, Side.BUY, 1, 100), kill, mass, limits, *own)))
     assert "cancelled: the kill switch blocked its firm" in exchange(*asked(empty, "--trace", 1)).out
     assert "cancelled with all orders of its firm" in exchange(*asked(empty, "--trace", 2)).out
-    assert "cancelled: it met an order of the same firm" in exchange(*asked(empty, "--trace", 4)).out
+    assert "cancelled: it would have traded 5 with order 3 of the same firm" in exchange(*asked(empty, "--trace", 4)).out
 
 
 def test_the_other_side_of_a_trade_is_shown_on_request_only(exchange, day):

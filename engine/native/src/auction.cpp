@@ -111,7 +111,7 @@ void State::uncross(Instrument& in, const Indicative& at) {
       order.leaves -= qty;
       order.cum += qty;
       order.cum_notional += notional;
-      Report& made = report(order, ExecType::trade, RejectReason::none, Qty{order.cum} + order.leaves, order.leaves);
+      Report& made = report(order, ExecType::trade, {}, Qty{order.cum} + order.leaves, order.leaves);
       made.ord_status = order.leaves == 0 ? OrdStatus::filled : OrdStatus::partially_filled;
       made.trade_id = id;
       made.contra_order_id = slab[slots[1 - i]].id;

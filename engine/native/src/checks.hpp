@@ -7,7 +7,7 @@
 
 namespace exchange {
 
-inline State::Refusal State::check_shape(const Command& c) const noexcept {
+inline Refusal State::check_shape(const Command& c) const noexcept {
   if (c.instrument >= instruments.size()) {
     return {RejectReason::unknown_instrument, c.instrument, static_cast<std::int64_t>(instruments.size())};
   }
@@ -52,7 +52,7 @@ inline bool State::is_fat_finger(const Instrument& in, const Order& order) noexc
 }
 
 // `more_open`: what the order would add to its side's open quantity.
-inline State::Refusal State::check_risk(const Order& order, Qty order_qty, Qty more_open, std::int64_t twice_anchor) noexcept {
+inline Refusal State::check_risk(const Order& order, Qty order_qty, Qty more_open, std::int64_t twice_anchor) noexcept {
   FirmRow& row = firms[order.firm];
   if (row.rate > 0) {
     if (!within_rate(row, now)) {
@@ -67,7 +67,7 @@ inline State::Refusal State::check_risk(const Order& order, Qty order_qty, Qty m
     return {RejectReason::fat_finger, order.price, in.last_px != 0 ? in.last_px : in.reference};
   }
   if (order.price == 0 && over_cap(in, twice_anchor, order_qty)) {
-    return {RejectReason::notional_cap, twice_anchor * order_qty / 2, config.instruments[order.instrument].market_notional_cap};
+    return {RejectReason::notional_cap, twice_anchor * order_qty / 2, notional_cap(in)};
   }
   if (row.position_limit > 0) {
     const PositionCell& cell = cells[order.cell];  // cell 0 is nobody's and stays zero

@@ -24,13 +24,13 @@ std::vector<OrderSlot> State::slots_of(const Instrument& in) const {
   return found;
 }
 
-std::int64_t State::cancel_where(Instrument& in, const std::function<bool(const Order&)>& which, ExecType type, RejectReason reason) {
+std::int64_t State::cancel_where(Instrument& in, const std::function<bool(const Order&)>& which, ExecType type, const Refusal& why) {
   std::int64_t count = 0;
   for (const OrderSlot slot : slots_of(in)) {
     const Order& order = slab[slot];
     if (which(order)) {
       take_out(slot);
-      report_end(order, type, reason);
+      report_end(order, type, why);
       end(slot);
       ++count;
     }
@@ -45,7 +45,7 @@ void State::kill(const Command& command) {
   if (row.killed) {
     for (Instrument& in : instruments) {
       cancelled += cancel_where(in, [&](const Order& order) { return order.firm == command.firm; }, ExecType::cancelled,
-                                RejectReason::firm_killed);
+                                {RejectReason::firm_killed, command.firm});
     }
   }
   control_done(command, cancelled);
@@ -60,7 +60,7 @@ void State::mass_cancel(const Command& command) {
   std::int64_t cancelled = 0;
   for (std::size_t i = all ? 0 : command.instrument; i < (all ? instruments.size() : std::size_t{command.instrument} + 1); ++i) {
     cancelled += cancel_where(instruments[i], [&](const Order& order) { return order.firm == command.firm; }, ExecType::cancelled,
-                              RejectReason::none);
+                              {});
   }
   control_done(command, cancelled);
 }
@@ -175,14 +175,14 @@ void State::corporate_action(const Command& command) {
     const std::int64_t price = order.price == 0 ? 0 : split.limit(order.side, order.price);
     const std::int64_t stop = order.stop == 0 ? 0 : split.stop(order, in.last_px);
     if (!in_range(leaves) || order.cum + leaves > kMaxOrderQty || (order.price != 0 && !in_range(price)) || (order.stop != 0 && !in_range(stop))) {
-      report_end(order, ExecType::cancelled, RejectReason::corporate_action);
+      report_end(order, ExecType::cancelled, {RejectReason::corporate_action, split.num, split.den});
       end(slot);
       continue;
     }
     order.leaves = static_cast<std::int32_t>(leaves);
     order.price = static_cast<std::int32_t>(price);
     order.stop = static_cast<std::int32_t>(stop);
-    report_live(order, ExecType::restated, RejectReason::corporate_action);
+    report_live(order, ExecType::restated, {RejectReason::corporate_action, split.num, split.den});
     if (order.untriggered) {
       enter_stop(slot);
     } else {

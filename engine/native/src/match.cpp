@@ -65,11 +65,11 @@ void State::incoming(Instrument& in, OrderSlot slot, LevelKey worst, TimeNs time
   if (!left) {
     end(slot);
   } else if (killed) {
-    report_end(taker, ExecType::cancelled, how == WalkEnd::blocked ? RejectReason::price_band : RejectReason::none);
+    report_end(taker, ExecType::cancelled, how == WalkEnd::blocked ? outside_bands(in, blocked_price(in, taker.side)) : Refusal{});
     end(slot);
     return;  // no limit state: whoever risks no trade could halt the instrument with it
   } else {
-    leave_over(in, slot, how);
+    leave_over(in, slot, worst, how);
   }
   const bool traded = trade_count != trades_before;
   if (left && how == WalkEnd::blocked) {
@@ -117,7 +117,7 @@ WalkEnd State::walk(Instrument& in, Order& taker, LevelKey worst, bool fixed_ban
           level.qty -= maker.leaves;
           open_of(cells[maker.cell], maker.side) -= maker.leaves;
           unlink(level, gone, slab);
-          report_end(maker, ExecType::cancelled, RejectReason::self_trade);
+          report_end(maker, ExecType::cancelled, own_trade(taker, std::min(taker.leaves, maker.leaves)));
           end(gone);
         } else if (decrement(taker, maker, level)) {
           if (level.head == kNoSlot) {
@@ -168,7 +168,7 @@ void State::trade(Instrument& in, Order& taker, Order& maker, Level& level) {
     set_reference(in, price);
   }
   for (const Order* const order : {&taker, &maker}) {
-    Report& made = report(*order, ExecType::trade, RejectReason::none, Qty{order->cum} + order->leaves, order->leaves);
+    Report& made = report(*order, ExecType::trade, {}, Qty{order->cum} + order->leaves, order->leaves);
     made.ord_status = order->leaves == 0 ? OrdStatus::filled : OrdStatus::partially_filled;
     made.trade_id = id;
     made.contra_order_id = order == &taker ? maker.id : taker.id;
@@ -193,16 +193,16 @@ bool State::decrement(Order& taker, Order& maker, Level& level) {
   if (maker_ends) {
     const OrderSlot gone = level.head;
     unlink(level, gone, slab);
-    report_end(maker, ExecType::cancelled, RejectReason::self_trade);
+    report_end(maker, ExecType::cancelled, own_trade(taker, less));
     end(gone);
   } else {
-    report_live(maker, ExecType::restated, RejectReason::self_trade);
+    report_live(maker, ExecType::restated, own_trade(taker, less));
   }
   if (taker.leaves == 0) {
-    report_end(taker, ExecType::cancelled, RejectReason::self_trade);
+    report_end(taker, ExecType::cancelled, own_trade(maker, less));
     return true;
   }
-  report_live(taker, ExecType::restated, RejectReason::self_trade);
+  report_live(taker, ExecType::restated, own_trade(maker, less));
   return false;
 }
 
@@ -239,28 +239,46 @@ WalkEnd State::dry_walk(const Instrument& in, const Order& taker, LevelKey worst
   return WalkEnd::at_limit;
 }
 
-void State::leave_over(Instrument& in, OrderSlot slot, WalkEnd how) {
-  const Order& taker = slab[slot];
-  const bool waits = taker.price != 0 && (taker.tif == TimeInForce::day || taker.tif == TimeInForce::gtc);
-  RejectReason reason = RejectReason::none;
-  bool rests = false;
-  if (how == WalkEnd::self) {
-    reason = RejectReason::self_trade;
-  } else if (how == WalkEnd::blocked) {
-    reason = RejectReason::price_band;
-  } else if (how == WalkEnd::capped) {
-    reason = RejectReason::fill_limit;
-  } else if (waits) {
-    rests = may_rest(in, taker);
-    reason = rests ? RejectReason::none : RejectReason::price_band;
-  } else if (taker.price == 0 && ladder(in, opposite(taker.side)).best() != kNoKey) {
-    reason = RejectReason::collar;
+// What `qty` shares would have been traded with.
+Refusal State::own_trade(const Order& other, std::int32_t qty) noexcept { return {RejectReason::self_trade, as_value(other.id), qty}; }
+
+Refusal State::outside_bands(const Instrument& in, std::int32_t price) noexcept {
+  return {RejectReason::price_band, price, price < in.lower ? in.lower : in.upper};
+}
+
+// The first price that a walk which the bands ended could not trade at.
+std::int32_t State::blocked_price(const Instrument& in, Side taker) noexcept {
+  const Side side = opposite(taker);
+  const Ladder& makers = ladder(in, side);
+  LevelKey key = makers.best();
+  while (level_price(side, key) >= in.lower && level_price(side, key) <= in.upper) {
+    key = makers.next(key, far(in, side));
   }
-  if (rests) {
+  return level_price(side, key);
+}
+
+void State::leave_over(Instrument& in, OrderSlot slot, LevelKey worst, WalkEnd how) {
+  const Order& taker = slab[slot];
+  const Side others = opposite(taker.side);
+  const LevelKey best = ladder(in, others).best();
+  const bool waits = taker.price != 0 && (taker.tif == TimeInForce::day || taker.tif == TimeInForce::gtc);
+  Refusal why;
+  if (how == WalkEnd::self) {
+    const Order& own = slab[ladder(in, others).at(best, far(in, others)).head];
+    why = own_trade(own, std::min(taker.leaves, own.leaves));
+  } else if (how == WalkEnd::blocked) {
+    why = outside_bands(in, level_price(others, best));
+  } else if (how == WalkEnd::capped) {
+    why = {RejectReason::fill_limit, kMaxFillsPerCommand, kMaxFillsPerCommand};
+  } else if (waits && may_rest(in, taker)) {
     rest(in, slot);
     return;
+  } else if (waits) {
+    why = outside_bands(in, taker.price);
+  } else if (taker.price == 0 && best != kNoKey) {
+    why = {RejectReason::collar, level_price(others, best), level_price(others, worst)};
   }
-  report_end(taker, ExecType::cancelled, reason);
+  report_end(taker, ExecType::cancelled, why);
   end(slot);
 }
 
@@ -321,7 +339,7 @@ void State::trigger_stops(Instrument& in, TimeNs time) {
     if (taker.type == OrdType::stop) {
       const std::int64_t twice_anchor = anchor2(in, taker.side);
       if (over_cap(in, twice_anchor, taker.leaves)) {
-        report_end(taker, ExecType::cancelled, RejectReason::stop_over_cap);
+        report_end(taker, ExecType::cancelled, {RejectReason::stop_over_cap, twice_anchor * taker.leaves / 2, notional_cap(in)});
         end(slot);
         continue;
       }

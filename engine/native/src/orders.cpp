@@ -11,11 +11,6 @@ namespace {
 // A refused price in a report, which has room for sound ones only.
 constexpr std::int32_t shown(Price price) noexcept { return price == static_cast<std::int32_t>(price) ? static_cast<std::int32_t>(price) : 0; }
 
-// An id as the number of a refusal, which is signed.
-constexpr std::int64_t as_value(OrderId id) noexcept {
-  return static_cast<std::int64_t>(std::min<OrderId>(id, std::numeric_limits<std::int64_t>::max()));
-}
-
 }  // namespace
 
 void State::apply(const Command& command) {
@@ -269,7 +264,7 @@ inline OrderSlot State::find_live(const Command& command) {
   return kNoSlot;
 }
 
-State::Refusal State::check_amend(const Command& c, const Order& order) const noexcept {
+Refusal State::check_amend(const Command& c, const Order& order) const noexcept {
   if (c.instrument != kAllInstruments && c.instrument != order.instrument) {  // ticks mean money by the instrument alone
     return {RejectReason::unknown_instrument, c.instrument, order.instrument};
   }
@@ -300,7 +295,7 @@ void State::cancel(const Command& command) {
   }
   const Order& order = slab[slot];
   take_out(slot);
-  report_end(order, ExecType::cancelled, RejectReason::none);
+  report_end(order, ExecType::cancelled);
   end(slot);
 }
 

@@ -43,7 +43,7 @@ void State::change_state(Instrument& in, SessionState to, TimeNs time) {
     if (in.last_px != 0) {
       set_reference(in, in.last_px);
     }
-    cancel_where(in, [](const Order& order) { return order.tif == TimeInForce::day; }, ExecType::expired, RejectReason::none);
+    cancel_where(in, [](const Order& order) { return order.tif == TimeInForce::day; }, ExecType::expired, {});
   }
   if (to == SessionState::continuous && in.has_stops) {
     trigger_stops(in, time);

@@ -30,6 +30,11 @@ inline constexpr std::int64_t kToken = 1'000'000'000;
 
 enum class TimerKind : std::uint8_t { none = 0, limit_state = 1, halt = 2 };
 
+// An id as the number of a refusal, which is signed.
+[[nodiscard]] constexpr std::int64_t as_value(OrderId id) noexcept {
+  return static_cast<std::int64_t>(std::min<OrderId>(id, std::numeric_limits<std::int64_t>::max()));
+}
+
 [[nodiscard]] constexpr std::size_t side_index(Side side) noexcept { return static_cast<std::size_t>(side) - 1; }
 
 // Two cache lines: what every order of an instrument looks at, its rules too.
@@ -132,6 +137,13 @@ class ReportBuffer {
   std::size_t capacity_;
 };
 
+// Why something was refused, or an order was changed or ended that nobody asked to: with the two numbers that decided it.
+struct Refusal {
+  RejectReason reason = RejectReason::none;
+  std::int64_t value = 0;
+  std::int64_t limit = 0;
+};
+
 struct State {
   static constexpr std::uint32_t kPageCells = 64;
 
@@ -214,12 +226,12 @@ struct State {
   [[nodiscard]] static Qty& open_of(PositionCell& cell, Side side) noexcept { return cell.open[side_index(side)]; }
 
   // --- reports (orders.cpp)
-  [[gnu::always_inline]] Report& report(const Order& order, ExecType type, RejectReason reason, Qty order_qty, Qty leaves);
-  void report_live(const Order& order, ExecType type, RejectReason reason = RejectReason::none) {
-    report(order, type, reason, Qty{order.cum} + order.leaves, order.leaves);
+  [[gnu::always_inline]] Report& report(const Order& order, ExecType type, const Refusal& why, Qty order_qty, Qty leaves);
+  void report_live(const Order& order, ExecType type, const Refusal& why = {}) {
+    report(order, type, why, Qty{order.cum} + order.leaves, order.leaves);
   }
-  void report_end(const Order& order, ExecType type, RejectReason reason) {
-    Report& made = report(order, type, reason, Qty{order.cum} + order.leaves, 0);
+  void report_end(const Order& order, ExecType type, const Refusal& why = {}) {
+    Report& made = report(order, type, why, Qty{order.cum} + order.leaves, 0);
     made.ord_status = type == ExecType::expired ? OrdStatus::expired : OrdStatus::cancelled;
   }
   Report& report_bare(ExecType type, FirmId firm, InstrumentId instrument, std::int64_t value = 0, std::int64_t limit = 0);
@@ -230,12 +242,6 @@ struct State {
   void cancel(const Command& command);
   void reduce(const Command& command);
   void amend(const Command& command);
-  // The refusal's reason with its two numbers, or none.
-  struct Refusal {
-    RejectReason reason = RejectReason::none;
-    std::int64_t value = 0;
-    std::int64_t limit = 0;
-  };
   [[nodiscard]] Refusal check_shape(const Command& command) const noexcept;                                         // checks.hpp
   [[nodiscard]] Refusal check_risk(const Order& order, Qty order_qty, Qty more_open, std::int64_t anchor2) noexcept;  // likewise
   [[nodiscard]] Refusal check_amend(const Command& command, const Order& order) const noexcept;
@@ -292,9 +298,10 @@ struct State {
   // Twice the price that a market order's collar is measured from; 0: none.
   [[nodiscard]] std::int64_t anchor2(const Instrument& in, Side taker) const noexcept;
   [[nodiscard]] LevelKey collar_key(const Instrument& in, Side taker, std::int64_t twice_anchor) const noexcept;
+  [[nodiscard]] std::int64_t notional_cap(const Instrument& in) const noexcept { return config.instruments[index_of(in)].market_notional_cap; }
   // Whether an order without a price is worth more than its instrument allows.
   [[nodiscard]] bool over_cap(const Instrument& in, std::int64_t twice_anchor, Qty qty) const noexcept {
-    const std::int64_t cap = config.instruments[index_of(in)].market_notional_cap;
+    const std::int64_t cap = notional_cap(in);
     const std::int64_t doubled = twice_anchor * qty;  // 2 * 10^9 times 10^9 fits
     return cap > 0 && (doubled / 2 > cap || (doubled / 2 == cap && doubled % 2 != 0));
   }
@@ -305,7 +312,10 @@ struct State {
   void trade(Instrument& in, Order& taker, Order& maker, Level& level);
   // True when the taker ended too.
   bool decrement(Order& taker, Order& maker, Level& level);
-  void leave_over(Instrument& in, OrderSlot slot, WalkEnd how);
+  void leave_over(Instrument& in, OrderSlot slot, LevelKey worst, WalkEnd how);
+  [[nodiscard]] static Refusal own_trade(const Order& other, std::int32_t qty) noexcept;
+  [[nodiscard]] static Refusal outside_bands(const Instrument& in, std::int32_t price) noexcept;
+  [[nodiscard]] static std::int32_t blocked_price(const Instrument& in, Side taker) noexcept;
   // Whether its price lies on the right side of the band for an order that waits.
   [[nodiscard]] static bool may_rest(const Instrument& in, const Order& order) noexcept {
     const LevelKey bound = level_key(order.side, order.side == Side::buy ? in.upper : in.lower);
@@ -341,7 +351,7 @@ struct State {
   void control_done(const Command& command, std::int64_t value) { report_bare(ExecType::control, command.firm, command.instrument, value); }
   // Live orders of an instrument in iteration order.
   [[nodiscard]] std::vector<OrderSlot> slots_of(const Instrument& in) const;
-  std::int64_t cancel_where(Instrument& in, const std::function<bool(const Order&)>& which, ExecType type, RejectReason reason);
+  std::int64_t cancel_where(Instrument& in, const std::function<bool(const Order&)>& which, ExecType type, const Refusal& why);
 
   // --- views.cpp
   void each_slot(const Instrument& in, const std::function<void(OrderSlot)>& visit) const;
@@ -350,7 +360,7 @@ struct State {
   [[nodiscard]] Depth depth(InstrumentId instrument, std::size_t limit) const;
 };
 
-inline Report& State::report(const Order& order, ExecType type, RejectReason reason, Qty order_qty, Qty leaves) {
+inline Report& State::report(const Order& order, ExecType type, const Refusal& why, Qty order_qty, Qty leaves) {
   Report& made = reports.next();
   made = {
       .exec_id = ++exec_id,
@@ -362,7 +372,7 @@ inline Report& State::report(const Order& order, ExecType type, RejectReason rea
       .instrument = order.instrument,
       .exec_type = type,
       .ord_status = order.cum == 0 ? OrdStatus::fresh : OrdStatus::partially_filled,
-      .reason = reason,
+      .reason = why.reason,
       .side = order.side,
       .ord_type = order.type,
       .tif = order.tif,
@@ -377,8 +387,8 @@ inline Report& State::report(const Order& order, ExecType type, RejectReason rea
       .cum_qty = order.cum,
       .leaves_qty = leaves,
       .cum_notional = order.cum_notional,
-      .value = 0,
-      .limit = 0,
+      .value = why.value,
+      .limit = why.limit,
   };
   return made;
 }
