@@ -24,7 +24,7 @@ check: ## The fast part of the tests: nothing that starts real processes.
 nightly: ## Kills, fuzz and crashes for hours, with other seeds every day. EXCHANGE_FUZZ_SECONDS and EXCHANGE_CRASH_ROUNDS say how long.
 	@tools/setup --tests
 	@EXCHANGE_NIGHTLY=1 EXCHANGE_CRASH_ROUNDS=$${EXCHANGE_CRASH_ROUNDS:-100} $(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
-	  tests/engine/test_native.py tests/engine/test_crash.py tests/engine/test_lockstep.py \
+	  tests/engine/test_native.py tests/engine/test_crash.py tests/engine/test_lockstep.py tests/test_house.py \
 	  && echo "make nightly: everything passed" || { echo "make nightly: FAILED, see above"; exit 1; }
 
 bench: setup ## Measure, each figure beside its bar; ONLY=deploy (or another part) for one.

@@ -56,13 +56,13 @@ def run(*command: object, folder: Path | None = None) -> str:
 
 
 def build(name: str, *targets: str, **options: str) -> Path:
-    """With -O1 and these options; test workers build once, one after the other."""
+    """With -O1, line numbers and these options; test workers build once, one after the other."""
     folder = BUILDS / name
     ninja = tool("ninja")
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "test.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        settings = {"CMAKE_BUILD_TYPE": "RelWithDebInfo", "CMAKE_CXX_FLAGS_RELWITHDEBINFO": "-O1 -g", "EXCHANGE_TESTS": "ON"} | options
+        settings = {"CMAKE_BUILD_TYPE": "RelWithDebInfo", "CMAKE_CXX_FLAGS_RELWITHDEBINFO": "-O1 -g1", "EXCHANGE_TESTS": "ON"} | options
         run(
             tool("cmake"),
             *("-S", ROOT / "engine" / "native", "-B", folder, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}"),
