@@ -123,7 +123,7 @@ RULES: dict[RejectReason, Rule] = {
         "fat_finger", 422, "the price {value} is too far from the market's {limit} to be meant", "price", Unit.PRICE, Unit.PRICE
     ),
     RejectReason.NOTIONAL_CAP: Rule(
-        "notional_cap", 422, "the market order is worth about {value}, above the cap of {limit}: use a limit order", "quantity",
+        "notional_cap", 422, "an order without a price may be worth {limit}, and this is about {value}: use a limit order", "quantity",
         Unit.PRICE, Unit.PRICE,
     ),
     RejectReason.POSITION_LIMIT: Rule(

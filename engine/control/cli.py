@@ -15,7 +15,7 @@ CORE = "127.0.0.1:9001"
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Run the trading day: sessions, halts, limits, the kill switch, corporate actions, the end of the day.\n\n"
+    help="See and run the trading day: states, sessions, halts, limits, the kill switch, corporate actions, the end of the day.\n\n"
     "Each command goes to the core over its link and into its log, in order with the members' orders. The answer says the command's "
     "place in the log (seq_num; of a command to several partitions the largest of its places) and how much it touched.\n\n"
     "Without options the core is the one of the venue that `opsctl up` started, if one stands in the default state folder.\n\n"
@@ -48,6 +48,26 @@ Timeout = Annotated[str, typer.Option("--timeout", help="How long each answer ma
 Symbol = Annotated[str | None, typer.Option("--instrument", help="One instrument's symbol.")]
 Every = Annotated[bool, typer.Option("--all", help="Every instrument.")]
 Firm = Annotated[int, typer.Option("--firm", min=0, max=65535, help="The firm's number.")]
+
+
+@app.command()
+def status(
+    symbols: Annotated[list[str] | None, typer.Argument(help="Instruments. None: all.")] = None,
+    state_folder: State = None,
+    core: Core = None,
+    link_key: LinkKey = None,
+    instruments: Instruments = None,
+    output: Output = "table",
+    timeout: Timeout = "10s",
+) -> None:
+    """Show each instrument: its session state, whether a limit state runs, best prices, last trade, what an uncross would do now.
+
+    Changes nothing. Example: exchange control status AAPL MSFT
+    """
+    from engine.control.run import ControlOptions  # noqa: PLC0415
+    from engine.control.status import run_status  # noqa: PLC0415
+
+    run_status(ControlOptions(state_folder, core, link_key, instruments, output, False, timeout), symbols or [])
 
 
 @app.command()

@@ -14,7 +14,7 @@ from engine import _core
 from engine.config import VenueError
 from engine.control.requests import Request
 from engine.refusals import Call, explain, is_refusal
-from engine.types import CommandKind, RejectReason
+from engine.types import CommandKind, Depth, Indicative, RejectReason, SessionState
 
 CONNECT_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 10.0
@@ -109,19 +109,32 @@ class ControlLink:
         Raises VenueError: refused (exit code 2, with the core's reason; 6 when the log cannot be written), or without an answer
         (exit code 6: it may have been done).
         """
-        assert self._socket is not None, "send() inside of `with`"
-        request_id = self._next_id
-        self._next_id += 1
-        end_s = self._clock() + self._target.timeout_s
         try:
-            self._socket.sendall(_encode(request_id, request))
-            while True:
-                frame = self._frame(end_s)
-                if frame[0] == "reply" and frame[1] == request_id:
-                    break
+            frame = self._ask("reply", lambda request_id: _encode(request_id, request))
         except (OSError, _core.LinkError) as error:
             raise VenueError(f"{request.words}: the link broke before the answer came ({error})", _unknown(request), UNAVAILABLE) from error
         return _outcome(request, frame, self._target.symbols)
+
+    def depth(self, instrument: int, levels: int) -> Depth:
+        """An instrument's state and best price levels as they are confirmed now. Changes nothing. Raises VenueError (exit code 6)."""
+        try:
+            frame = self._ask("depth", lambda request_id: _core.encode_depth_request(request_id, instrument, levels))
+        except (OSError, _core.LinkError) as error:
+            raise VenueError(f"the link broke before the core told its state ({error})", self._target.next_step, UNAVAILABLE) from error
+        _, _, seq_num, bids, asks, last_trade, state, limit_state, indicative = frame
+        return Depth(seq_num, bids, asks, last_trade, SessionState(state), bool(limit_state), Indicative(*indicative))
+
+    def _ask(self, kind: str, encode: Callable[[int], bytes]) -> tuple[Any, ...]:
+        """The answer of that kind to one request. Raises OSError or LinkError."""
+        assert self._socket is not None, "inside of `with`"
+        request_id = self._next_id
+        self._next_id += 1
+        end_s = self._clock() + self._target.timeout_s
+        self._socket.sendall(encode(request_id))
+        while True:
+            frame = self._frame(end_s)
+            if frame[0] == kind and frame[1] == request_id:
+                return frame
 
     def _frame(self, end_s: float) -> tuple[Any, ...]:
         """The next frame. Raises OSError (TimeoutError past `end_s`, ConnectionError) or LinkError."""

@@ -18,7 +18,8 @@ MAX_RATIO = 1000
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One command, what it says to a person, and what the core's count in the answer counts ("" for what has none).
+    """One command, what it says to a person, and what the core's count in the answer counts: many of them first, then a verb where there
+    is one ("" for what has no count).
 
     `may_repeat`: sent twice it does no more than once, so that a lost answer is no reason to look first.
     """

@@ -61,12 +61,8 @@ def run_control(options: ControlOptions, build: Build) -> int:
 
     The first refusal ends it; what was done before is printed all the same.
     """
-    if options.output not in ("table", "json"):
-        raise VenueError(f"--output: expected table or json, not {options.output!r}")
-    where = _located(options)
-    known = Known(where.instruments)
+    known, target = venue_of(options)
     wanted = build(known)
-    target = _target(options, where, known.all)
     if options.dry_run:
         _print([_row(request, None) for request in wanted], options.output)
         return 0
@@ -84,6 +80,15 @@ def run_control(options: ControlOptions, build: Build) -> int:
         raise VenueError(error.message, hint=hint, exit_code=error.exit_code) from error
     _print([_row(outcome.request, outcome) for outcome in done], options.output)
     return 0
+
+
+def venue_of(options: ControlOptions) -> tuple[Known, Target]:
+    """The instruments and the core that the options lead to. Raises VenueError."""
+    if options.output not in ("table", "json"):
+        raise VenueError(f"--output: expected table or json, not {options.output!r}")
+    where = _located(options)
+    known = Known(where.instruments)
+    return known, _target(options, where, known.all)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +150,8 @@ def _listed_limits(file: Path | None, given: dict[str, object]) -> list[Request]
 def _row(request: Request, outcome: Outcome | None) -> dict[str, object]:
     if outcome is None:
         return {"command": request.words, "result": "would be sent"}
-    result = f"{outcome.count} {request.counted}" if request.counted else "done"
+    noun, _, verb = request.counted.partition(" ")
+    result = " ".join([str(outcome.count), noun.removesuffix("s") if outcome.count == 1 else noun, verb]).rstrip() if noun else "done"
     return {"command": request.words, "result": result, "count": outcome.count, "seq_num": outcome.seq_num}
 
 

@@ -15,7 +15,8 @@ from engine.keys import load_keys
 from tools.gen import help_of, paths
 
 ROOT = Path(__file__).resolve().parents[2]
-CHANGES = [("snapshot",), ("keys", "new"), ("log", "repair"), *(path for path in paths(app) if path[:1] == ("control",) and path[1:])]
+OPERATE = [path for path in paths(app) if path[:1] == ("control",) and path[1:] and path[1] != "status"]
+CHANGES = [("snapshot",), ("keys", "new"), ("log", "repair"), *OPERATE]
 
 
 def run(*words: object) -> subprocess.CompletedProcess[str]:

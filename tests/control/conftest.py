@@ -13,7 +13,8 @@ from engine import _core
 
 
 class StandIn:
-    """A core's end of the link, in a thread: it welcomes, remembers every command, and answers as `plan` says.
+    """A core's end of the link, in a thread: it welcomes, remembers every command, and answers as `plan` says. It hangs up on who
+    asks for a book.
 
     `plan` maps the number of a command (from 0) to what comes instead of "taken, 3 touched": a reply's fields, bytes, or None to hang up.
     """
@@ -58,6 +59,8 @@ class StandIn:
             if frame[3] != self.key:
                 return None
             return _core.encode_welcome(4, 0, self.digest) if self.welcome else b""
+        if frame[0] == "depth_request":
+            return None
         assert frame[0] == "control", frame
         number = len(self.commands)
         self.commands.append(frame)

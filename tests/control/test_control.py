@@ -67,6 +67,23 @@ def test_each_command_is_one_frame_with_its_fields_and_says_what_came_of_it(exch
     assert row["result"] == "done" if words[0] in ("limits", "reference") else row["result"].startswith("3 ")
 
 
+@pytest.mark.parametrize(("count", "said"), [(0, "0 instruments changed"), (1, "1 instrument changed"), (2, "2 instruments changed")])
+def test_one_of_something_is_not_called_many(exchange, stand_in, count, said):
+    core = stand_in()
+    core.plan[0] = {"order_qty": count}
+    (row,) = json.loads(exchange("halt", "AAPL", "--core", core.address, "--output", "json")[1])
+    assert row["result"] == said
+
+
+def test_a_status_of_what_is_not_there_says_so(exchange, stand_in):
+    code, out, err = exchange("status", "--core", stand_in().address)
+    assert (code, out) == (6, "")
+    assert "the link broke before the core told its state" in err
+    code, out, err = exchange("status", "NONE", "--core", stand_in().address)
+    assert (code, out) == (2, "")
+    assert "NONE is not in" in err
+
+
 @pytest.mark.parametrize(("words", "fields"), FRAMES, ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else "")
 def test_a_dry_run_connects_to_nothing(exchange, words, fields):
     code, out, err = exchange(*words, "--core", f"127.0.0.1:{free_port()}", "--dry-run", "--output", "json")

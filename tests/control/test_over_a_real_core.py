@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 
 import aiohttp
 import pytest
@@ -10,6 +11,8 @@ from venue_parts import LogLines, running_core, running_gateway
 from engine.config import VenueError, load_instruments
 from engine.control import requests
 from engine.control.link import ControlLink, Target
+from engine.control.run import ControlOptions
+from engine.control.status import run_status
 from engine.instruments import instruments_digest
 from engine.types import FirmLimits, StpMode
 
@@ -23,7 +26,7 @@ LIST = """
 class Venue:
     def __init__(self, core_port, gateway, session, keys, instruments):
         self._url = f"http://127.0.0.1:{gateway.http_port}"
-        self._session, self._keys = session, keys
+        self.port, self._session, self._keys = core_port, session, keys
         self._target = Target("127.0.0.1", core_port, instruments_digest(instruments))
         self.aapl, self.msft = instruments
 
@@ -83,6 +86,34 @@ async def test_a_trading_day_goes_through_its_states(venue):
     assert await venue.control(requests.split(venue.aapl, "2:1", "0.24")) == [1]
     assert (await venue.book())["bids"] == [{"price": 74.26, "quantity": 10}]
     assert await venue.control(requests.end_of_day("2026-11-20")) == [2]
+
+
+async def test_the_status_tells_state_best_prices_and_what_an_uncross_would_do(venue, tmp_path, capsys):
+    await venue.control(requests.session("halted", venue.msft))
+    for side, price, quantity, instrument in (("buy", "150.00", 10, "AAPL"), ("sell", "150.10", 1000, "AAPL"), ("sell", "9.00", 5, "MSFT")):
+        await venue.order(side, price, quantity, instrument=instrument)
+    await venue.order("buy", "9.01", 7, instrument="MSFT", key="rival")
+
+    async def shown(output, *symbols):
+        options = ControlOptions(None, f"127.0.0.1:{venue.port}", None, tmp_path / "list.yaml", output, False, "10s")
+        await asyncio.to_thread(run_status, options, symbols)
+        return capsys.readouterr().out
+
+    aapl, msft = json.loads(await shown("json"))
+    assert aapl == {
+        "instrument": "AAPL", "state": "continuous", "limit_state": False, "bid": {"price": "150.00", "quantity": 10},
+        "ask": {"price": "150.10", "quantity": 1000}, "last_trade": None, "indicative": None, "seq_num": 5,
+    }  # fmt: skip
+    assert (msft["state"], msft["indicative"]) == ("halted", {"price": "9.00", "quantity": 5, "imbalance": 2})
+    assert (await shown("json", "MSFT")) == json.dumps([msft]) + "\n"
+    await venue.order("buy", "160.00", 1001 - 1, key="rival")
+    await venue.order("buy", "160.00", 1, key="rival")
+    lines = [" ".join(line.split()) for line in (await shown("table")).splitlines()]
+    assert lines == [
+        "instrument state bid ask last trade uncross now",
+        "AAPL continuous 10 @ 150.00 - 1,000 @ 150.10 -",
+        "MSFT halted 7 @ 9.01 5 @ 9.00 - 5 @ 9.00",
+    ]
 
 
 async def test_a_halted_instrument_takes_orders_to_rest_and_cancels_and_nothing_else(venue):
