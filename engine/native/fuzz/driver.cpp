@@ -25,6 +25,7 @@
 #include "mutate.hpp"
 #include "seeds.hpp"
 
+extern const char* const fuzz_target;  // its name
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 // Of the sanitizers, where there are some.
 // NOLINTNEXTLINE(bugprone-reserved-identifier)
@@ -91,7 +92,7 @@ void watch() {
 }
 
 void try_input(const Bytes& input, const Options& options, std::uint64_t number) {
-  (void)std::snprintf(current.path.data(), current.path.size(), "%s/crash-" FUZZ_TARGET "-%llu-%llu", options.crashes.c_str(),
+  (void)std::snprintf(current.path.data(), current.path.size(), "%s/crash-%s-%llu-%llu", options.crashes.c_str(), fuzz_target,
                       static_cast<unsigned long long>(options.seed), static_cast<unsigned long long>(number));
   const std::unique_ptr<std::uint8_t[]> exact(new std::uint8_t[input.size()]);
   std::copy(input.begin(), input.end(), exact.get());
@@ -114,7 +115,7 @@ std::optional<Bytes> read_file(const std::string& path) {
 
 int generate(const std::string& dir) {
   std::filesystem::create_directories(dir);
-  const auto seeds = fuzz::seeds_of(FUZZ_TARGET);
+  const auto seeds = fuzz::seeds_of(fuzz_target);
   for (const fuzz::Seed& seed : seeds) {
     std::ofstream(dir + "/" + seed.name + ".bin", std::ios::binary)
         .write(reinterpret_cast<const char*>(seed.bytes.data()), static_cast<std::streamsize>(seed.bytes.size()));
