@@ -23,6 +23,8 @@ class Figure:
     at_least: bool = False
     later: bool = False
     peer: str | None = None
+    relative: bool = False
+    """A ratio or a difference of two measurements: a busy machine may flatter it. It can only worsen a rate, a time or a count."""
     asked: str = ""
     """The environment variable that asks for it; '' for always."""
 
@@ -34,33 +36,33 @@ FIGURES = (
     Figure("engine", "one-apply", "one warm book, one call an operation", "ops/s"),
     Figure("engine", "one-ids", "one warm book in batches, a cl_ord_id on each order", "ops/s"),
     Figure("engine", "one-map", "one warm book, textbook std::map", "ops/s"),
-    Figure("engine", "one-ratio", "one warm book, ours over std::map", "times", 2.5, at_least=True),
+    Figure("engine", "one-ratio", "one warm book, ours over std::map", "times", 2.5, at_least=True, relative=True),
     Figure("engine", "many", "10,000 instruments, 1M live orders, full rules on, in batches", "ops/s", 8_000_000, at_least=True),
     Figure("engine", "many-apply", "10,000 instruments, one call an operation", "ops/s"),
     Figure("engine", "many-map", "10,000 instruments, textbook std::map", "ops/s"),
-    Figure("engine", "many-ratio", "10,000 instruments, ours over std::map", "times", 5, at_least=True),
+    Figure("engine", "many-ratio", "10,000 instruments, ours over std::map", "times", 5, at_least=True, relative=True),
     Figure("engine", "path-p50", "order to report bytes, closed loop, p50", "us", 0.5),
     Figure("engine", "path-p99", "order to report bytes, closed loop, p99", "us"),
     Figure("engine", "path-p999", "order to report bytes, closed loop, p99.9", "us", 3),
-    Figure("engine", "path-net", "order to report bytes, closed loop, p99.9 less doing nothing", "us", 10),
+    Figure("engine", "path-net", "order to report bytes, closed loop, p99.9 less doing nothing", "us", 10, relative=True),
     Figure("engine", "path-rate", "order to report bytes, closed loop, rate", "orders/s"),
     Figure("engine", "open-100k-rate", "order to report bytes at 100,000/s, rate sustained", "orders/s"),
     Figure("engine", "open-100k-p50", "order to report bytes at 100,000/s, from scheduled arrival, p50", "us"),
     Figure("engine", "open-100k-p99", "order to report bytes at 100,000/s, from scheduled arrival, p99", "us"),
     Figure("engine", "open-100k-p999", "order to report bytes at 100,000/s, from scheduled arrival, p99.9", "us"),
-    Figure("engine", "open-100k-net", "order to report bytes at 100,000/s, p99.9 less doing nothing", "us"),
+    Figure("engine", "open-100k-net", "order to report bytes at 100,000/s, p99.9 less doing nothing", "us", relative=True),
     Figure("engine", "open-1m-rate", "order to report bytes at 1,000,000/s, rate sustained", "orders/s", 990_000, at_least=True),
     Figure("engine", "open-1m-p50", "order to report bytes at 1,000,000/s, from scheduled arrival, p50", "us"),
     Figure("engine", "open-1m-p99", "order to report bytes at 1,000,000/s, from scheduled arrival, p99", "us"),
     Figure("engine", "open-1m-p999", "order to report bytes at 1,000,000/s, from scheduled arrival, p99.9", "us"),
-    Figure("engine", "open-1m-net", "order to report bytes at 1,000,000/s, p99.9 less doing nothing", "us"),
+    Figure("engine", "open-1m-net", "order to report bytes at 1,000,000/s, p99.9 less doing nothing", "us", relative=True),
     Figure("engine", "device-rate", "policy `device` at 1,000,000/s, rate sustained", "orders/s", 990_000, at_least=True),
     Figure("engine", "device-p50", "policy `device` at 1,000,000/s, arrival to confirmed, p50", "us"),
     Figure("engine", "device-p99", "policy `device` at 1,000,000/s, arrival to confirmed, p99", "us"),
     Figure("engine", "disk-p50", "the disk itself, 4 KiB O_DIRECT and O_DSYNC, p50", "us"),
     Figure("engine", "disk-p99", "the disk itself, 4 KiB O_DIRECT and O_DSYNC, p99", "us"),
-    Figure("engine", "risk", "risk checks all on, less all off, an order of the flow", "ns", 100),
-    Figure("engine", "risk-micro", "risk checks all on, less all off, an order at a warm price and its cancel", "ns", 100),
+    Figure("engine", "risk", "risk checks all on, less all off, an order of the flow", "ns", 100, relative=True),
+    Figure("engine", "risk-micro", "risk checks all on, less all off, an order at a warm price and its cancel", "ns", 100, relative=True),
     Figure("engine", "replay", "replay with CRC and trade hash, one partition", "records/s", 10_000_000, at_least=True),
     Figure("engine", "replay-tool", "replay as `exchange replay` does it, state hash at the end", "records/s"),
     Figure("engine", "replay-digest", "replay with a digest of every report", "records/s"),

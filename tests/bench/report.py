@@ -27,16 +27,19 @@ class Row:
     value: float | None = None
     note: str = NOT_MEASURED
     busy: bool = False
-    """Others used the processors while it was measured: told, and not judged."""
+    """Some task waited for a processor while it was measured: told, and not judged, unless the bar is held in spite of it."""
 
     @property
     def holds(self) -> bool | None:
         """None when there is no bar, or nothing can be said. What was not measured does not hold."""
         if self.value is None:
             return False
-        if self.figure.bar is None or self.busy:
+        if self.figure.bar is None:
             return None
-        return self.value >= self.figure.bar if self.figure.at_least else self.value <= self.figure.bar
+        held = self.value >= self.figure.bar if self.figure.at_least else self.value <= self.figure.bar
+        if self.busy and (self.figure.relative or not held):
+            return None
+        return held
 
     def as_dict(self) -> dict[str, Any]:
         figure = self.figure
@@ -146,7 +149,7 @@ def summary(rows: Sequence[Row]) -> str:
     errors = [r for r in rows if r.value is None]
     judged = [r for r in rows if r.value is not None and r.holds is not None and not r.figure.later]
     missed = [r for r in judged if not r.holds]
-    busy = [r for r in rows if r.value is not None and r.busy and r.figure.bar is not None]
+    busy = [r for r in rows if r.holds is None and r.busy and r.figure.bar is not None]
     lines = [f"{len(judged) - len(missed)} of {len(judged)} bars hold"]
     lines += [f"NOT JUDGED, machine busy: {r.figure.name}: {number(r.value or 0)} {r.figure.unit}, bar {bar(r.figure)}" for r in busy]
     lines += [f"NOT HELD: {r.figure.name}: {number(r.value or 0)} {r.figure.unit}, bar {bar(r.figure)}" for r in missed]

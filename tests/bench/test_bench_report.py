@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,15 +71,23 @@ def test_a_bar_that_is_not_held_is_said_and_is_no_failure(tmp_path: Path, capsys
 
 def test_what_was_measured_on_a_busy_machine_is_told_and_not_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = Results([AT_MOST, PRINTED])
-    results.part("deploy").put("zero", 0.5, busy=True)
+    results.part("deploy").put("zero", 1.5, busy=True)
     results.part("venue").put("down", 1.5, busy=True)
     assert [(row.holds, word(row)) for row in results.rows] == [(None, "machine busy"), (None, "")]
     assert finish(results.rows, tmp_path / "bench.json") == 0
     row = json.loads((tmp_path / "bench.json").read_text())[0]
-    assert (row["value"], row["holds"], row["busy"]) == (0.5, None, True)
+    assert (row["value"], row["holds"], row["busy"]) == (1.5, None, True)
     said = capsys.readouterr().out
     assert "0 of 0 bars hold" in said
-    assert "NOT JUDGED, machine busy: third FAIL to weight 0: 0.500 s, bar ≤ 1" in said
+    assert "NOT JUDGED, machine busy: third FAIL to weight 0: 1.500 s, bar ≤ 1" in said
+
+
+@pytest.mark.parametrize(("relative", "holds"), [(False, True), (True, None)])
+def test_a_bar_held_on_a_busy_machine_holds_unless_the_load_may_have_flattered_it(relative: bool, holds: bool | None) -> None:
+    results = Results([replace(AT_MOST, relative=relative)])
+    results.part("deploy").put("zero", 0.5, busy=True)
+    assert [row.holds for row in results.rows] == [holds]
+    assert ("NOT JUDGED" in summary(results.rows)) is relative
 
 
 def break_down() -> None:
