@@ -12,6 +12,7 @@
 #include "exchange/codec.hpp"
 #include "exchange/engine.hpp"
 #include "exchange/journal.hpp"
+#include "exchange/memory_ahead.hpp"
 #include "exchange/report.hpp"
 #include "flow.hpp"
 #include "program.hpp"
@@ -66,6 +67,8 @@ class OrderPath {
       : engine_(config), journal_(log_config(config, log_dir, policy)) {
     out_.reserve(2 * kOutKept);
     journal_.recover({}, [](const exchange::LogRecord&) {});
+    memory_ahead_.look();
+    need(memory_ahead_.start(), "no thread for the memory ahead");
   }
 
   // False: the journal had no room; nothing happened, and the same bytes may be given again.
@@ -126,6 +129,7 @@ class OrderPath {
   }
 
   exchange::Engine engine_;
+  exchange::MemoryAhead memory_ahead_{engine_};
   exchange::Journal journal_;
   exchange::FrameDecoder decoder_;
   std::optional<exchange::Frame> frame_;

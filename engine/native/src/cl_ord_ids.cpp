@@ -72,6 +72,8 @@ std::uint32_t ClOrdIds::insert(FirmId firm, const ClOrdId& cl_ord_id, OrderId or
     move_some();
   } else if (std::size_t{count_} * 2 > table_.size) {
     grow();
+  } else if (std::size_t{count_} * 8 > table_.size * 3 && next_.size == 0) {
+    next_ = Table(table_.size * 2);
   }
   place(table_, tag_of(hash_of(firm, text)), at);
   return at;
@@ -99,7 +101,7 @@ void ClOrdIds::prefetch(FirmId firm, const ClOrdId& cl_ord_id) const noexcept {
 }
 
 void ClOrdIds::grow() {
-  old_ = std::exchange(table_, Table(table_.size * 2));
+  old_ = std::exchange(table_, std::exchange(next_, Table{}));
   moved_ = 0;
 }
 

@@ -1,6 +1,7 @@
 // Which (firm, cl_ord_id) pairs were accepted since the last end of day (or rest still), and the order each one made.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -32,6 +33,8 @@ class ClOrdIds {
   // No entry more has a place: after 32 GiB of them.
   [[nodiscard]] bool full() const noexcept { return end_ > kLastPlace; }
   void prefetch(FirmId firm, const ClOrdId& cl_ord_id) const noexcept;
+  // Where the next entries will stand; the table; the one that takes its place when it is full, or nothing yet.
+  [[nodiscard]] std::array<Front::Range, 3> ahead() const noexcept { return {words_.front(), table_.front.read(), next_.front.read()}; }
 
  private:
   // Open addressing: half of the hash and where the entry stands (0: free).
@@ -42,9 +45,12 @@ class ClOrdIds {
   // A power of two of cells, at most half full.
   struct Table {
     Table() = default;
-    explicit Table(std::size_t cells) : pages(cells * sizeof(Cell)), size(cells) { pages.advise_huge(Pages::kSmall); }
+    explicit Table(std::size_t cells) : pages(cells * sizeof(Cell)), size(cells), front(pages.get(), pages.bytes()) {
+      pages.advise_huge(Pages::kSmall);
+    }
     Pages pages;
     std::size_t size = 0;
+    Front front;  // all of it: nobody knows where it will be used next
     [[nodiscard]] Cell* cells() const noexcept { return static_cast<Cell*>(pages.get()); }
   };
 
@@ -65,6 +71,7 @@ class ClOrdIds {
   std::uint32_t end_ = 1;  // where the next entry stands
   std::uint32_t count_ = 0;
   Table table_;
+  Table next_;  // twice as large, made some time before table_ is full
   // While a grown table fills, the old one is emptied a few cells at a time, so that no single order pays for it all.
   Table old_;
   std::size_t moved_ = 0;

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <new>
@@ -62,6 +63,39 @@ class Pages {
   std::size_t bytes_ = 0;
 };
 
+// Where a piece of memory will be used next, and how much of it is left: told by the thread that uses it, read by one that
+// makes ready what is ahead (exchange/memory_ahead.hpp). What is read may be old, or half of it may be: it is advice, and
+// no byte is written by it.
+class Front {
+ public:
+  struct Range {
+    std::uintptr_t next = 0;
+    std::size_t bytes = 0;
+  };
+
+  Front() = default;
+  Front(const void* next, std::size_t bytes) noexcept { tell(next, bytes); }
+  Front(const Front& other) noexcept { *this = other; }
+  Front(Front&& other) noexcept { *this = other; }
+  Front& operator=(const Front& other) noexcept {
+    next_.store(other.next_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    bytes_.store(other.bytes_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    return *this;
+  }
+  Front& operator=(Front&& other) noexcept { return *this = other; }
+  ~Front() = default;
+
+  void tell(const void* next, std::size_t bytes) noexcept {
+    next_.store(reinterpret_cast<std::uintptr_t>(next), std::memory_order_relaxed);
+    bytes_.store(bytes, std::memory_order_relaxed);
+  }
+  [[nodiscard]] Range read() const noexcept { return {next_.load(std::memory_order_relaxed), bytes_.load(std::memory_order_relaxed)}; }
+
+ private:
+  std::atomic<std::uintptr_t> next_{0};
+  std::atomic<std::size_t> bytes_{0};
+};
+
 // A fixed number of Ts, all bits zero at first.
 template <typename T>
 class FlatArray {
@@ -72,6 +106,9 @@ class FlatArray {
   }
   [[nodiscard]] T& operator[](std::size_t i) noexcept { return data_[i]; }
   [[nodiscard]] const T& operator[](std::size_t i) const noexcept { return data_[i]; }
+  [[nodiscard]] Front::Range from(std::size_t i) const noexcept {
+    return {reinterpret_cast<std::uintptr_t>(data_ + i), pages_.bytes() - i * sizeof(T)};
+  }
 
  private:
   Pages pages_;
@@ -107,6 +144,8 @@ class GrowingArray {
       }
     }
   }
+  // The piece in use, of a small number of pages, and what lies behind it.
+  [[nodiscard]] Front::Range front() const noexcept { return front_.read(); }
 
  private:
   static constexpr std::size_t kPage = 4096;
@@ -114,19 +153,25 @@ class GrowingArray {
   static constexpr std::size_t kPerPage = kPage / sizeof(T);
 
   void give_back(std::size_t from, std::size_t count) noexcept { (void)::madvise(&data_[from], count * sizeof(T), MADV_DONTNEED); }
-  void step() {
-    if (usable_ * sizeof(T) == pages_.bytes()) {
+  [[gnu::noinline, gnu::cold]] void step() {
+    const std::size_t used = usable_ * sizeof(T);
+    const bool full = used == pages_.bytes();
+    if (full) {
       pages_.grow(2 * pages_.bytes());
       data_ = static_cast<T*>(pages_.get());
     }
-    pages_.advise_huge(0);
-    usable_ = pages_.bytes() / sizeof(T);
+    if (full || used <= Pages::kSmall) {
+      pages_.advise_huge(0);
+    }
+    usable_ = std::min(used + Pages::kSmall, pages_.bytes()) / sizeof(T);
+    front_.tell(data_ + used / sizeof(T), pages_.bytes() - used);
   }
 
   Pages pages_{sizeof(T) << Bits};
   T* data_ = static_cast<T*>(pages_.get());
-  std::size_t usable_ = std::min(pages_.bytes(), Pages::kSmall) / sizeof(T);
+  std::size_t usable_ = std::min(pages_.bytes(), Pages::kSmall) / sizeof(T);  // grows by pieces of kSmall, to tell front() where we are
   std::size_t trimmed_ = 0;
+  Front front_{data_, pages_.bytes()};
 };
 
 // Blocks of a few sizes (powers of two), given back to lists of their own.
@@ -143,15 +188,15 @@ class BlockArena {
     }
     const std::size_t size = std::size_t{1} << shift;
     if (left_ < size) {
-      chunks_.emplace_back(kChunk).advise_huge(Pages::kSmall);
-      at_ = static_cast<std::uint8_t*>(chunks_.back().get());
-      left_ = kChunk;
+      begin_chunk();
     }
     void* const block = at_;
     at_ += size;
     left_ -= size;
+    front_.tell(at_, left_);
     return block;
   }
+  [[nodiscard]] Front::Range front() const noexcept { return front_.read(); }
   // The block must be zero again.
   void give_back(void* block, unsigned shift) noexcept {
     auto* const made = static_cast<Free*>(block);
@@ -164,12 +209,19 @@ class BlockArena {
   struct Free {
     Free* next;
   };
-  static constexpr std::size_t kChunk = std::size_t{1} << 25U;
+  static constexpr std::size_t kChunk = std::size_t{1} << 28U;  // address space; costs memory where it is used
+
+  void begin_chunk() {
+    chunks_.emplace_back(kChunk).advise_huge(Pages::kSmall);
+    at_ = static_cast<std::uint8_t*>(chunks_.back().get());
+    left_ = kChunk;
+  }
 
   Free* free_[kMaxShift + 1] = {};  // NOLINT(modernize-avoid-c-arrays)
   std::vector<Pages> chunks_;
   std::uint8_t* at_ = nullptr;
   std::size_t left_ = 0;
+  Front front_;
 };
 
 }  // namespace exchange

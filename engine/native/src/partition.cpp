@@ -83,6 +83,7 @@ void Partition::run() noexcept {
     const std::lock_guard lock(hash_mutex_);
     running_ = true;
   }
+  (void)memory_ahead_.start();  // without it orders take their page faults themselves
   try {
     for (;;) {
       answer_hash_question();

@@ -30,6 +30,7 @@
 #include "exchange/core.hpp"
 #include "exchange/engine.hpp"
 #include "exchange/journal.hpp"
+#include "exchange/memory_ahead.hpp"
 #include "exchange/ring.hpp"
 
 namespace exchange {
@@ -160,6 +161,7 @@ class Partition {
   std::string log_dir_;
   std::unique_ptr<InputLog> log_;
   Engine engine_;
+  MemoryAhead memory_ahead_{engine_};
   std::uint64_t config_digest_;
   Doorbell& answered_;
   Doorbell bell_;

@@ -1,6 +1,7 @@
 // All live orders of an engine by 32-bit slot, and the slots given back.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 
 #include "exchange/types.hpp"
@@ -58,9 +59,13 @@ class Slab {
       spare_ = free_;
       free_ = links_[free_].next;
     } else {
-      spare_ = fresh_++;
+      spare_ = fresh_.load(std::memory_order_relaxed);
+      fresh_.store(spare_ + 1, std::memory_order_relaxed);
     }
   }
+  // Where the next slots that were never used lie.
+  [[nodiscard]] Front::Range orders_ahead() const noexcept { return orders_.from(fresh_.load(std::memory_order_relaxed)); }
+  [[nodiscard]] Front::Range links_ahead() const noexcept { return links_.from(fresh_.load(std::memory_order_relaxed)); }
   void erase(OrderSlot slot) noexcept {
     links_[slot].next = free_;
     free_ = slot;
@@ -72,7 +77,7 @@ class Slab {
   FlatArray<Links> links_;  // of a slot given back: the next such one
   OrderSlot spare_ = 1;  // slot 0 means "none"
   OrderSlot free_ = kNoSlot;
-  OrderSlot fresh_ = 2;
+  std::atomic<OrderSlot> fresh_{2};  // written by one thread, read by the one that makes memory ready
   std::uint32_t capacity_;
   std::uint32_t live_ = 0;
 };

@@ -18,6 +18,7 @@
 #include "exchange/config.hpp"
 #include "exchange/digest.hpp"
 #include "exchange/engine.hpp"
+#include "exchange/memory_ahead.hpp"
 #include "exchange/report.hpp"
 #include "ladder.hpp"
 #include "memory.hpp"
@@ -144,6 +145,12 @@ struct Refusal {
   std::int64_t limit = 0;
 };
 
+// Where a table will be used next, and how much of that shall be ready.
+struct Ahead {
+  Front::Range range;
+  std::size_t bytes = 0;
+};
+
 struct State {
   static constexpr std::uint32_t kPageCells = 64;
 
@@ -153,6 +160,8 @@ struct State {
   void apply(const Command& command);
   void apply_rare(const Command& command);
   void apply_batch(std::span<const Command> commands);  // fetch.cpp
+  // Every table that orders make larger. By any thread, at any time.
+  [[nodiscard]] std::array<Ahead, MemoryAhead::kAreas> ahead() const noexcept;  // memory_ahead.cpp
 
   EngineConfig config;
   std::uint64_t digest = 0;

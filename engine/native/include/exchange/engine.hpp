@@ -90,6 +90,8 @@ class Engine {
   void load(const std::function<std::size_t(std::span<std::uint8_t>)>& get);
 
  private:
+  friend class MemoryAhead;
+
   std::unique_ptr<State> state_;
 };
 
