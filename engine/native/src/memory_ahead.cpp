@@ -7,6 +7,7 @@
 #include <chrono>
 #include <thread>
 
+#include "core_threads.hpp"
 #include "log_thread.hpp"
 #include "state.hpp"
 
@@ -27,7 +28,7 @@ void touch(std::uintptr_t from, std::uintptr_t to) noexcept {
 
 class MemoryAhead::Thread {
  public:
-  explicit Thread(MemoryAhead& whose) : thread_(start_quiet_thread([this, &whose] { run(whose); })) {}
+  explicit Thread(MemoryAhead& whose) : thread_(start_thread("memory-ahead", -1, [this, &whose] { run(whose); })) {}
   Thread(const Thread&) = delete;
   Thread& operator=(const Thread&) = delete;
   Thread(Thread&&) = delete;

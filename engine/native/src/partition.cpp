@@ -74,6 +74,7 @@ CoreRecovery Partition::recover() {
   applying.finish();
   last_ts_ns_ = engine_.now_ns();
   show_batch();
+  (void)memory_ahead_.start();  // without it orders take their page faults themselves
   return recovery;
 }
 
@@ -83,7 +84,6 @@ void Partition::run() noexcept {
     const std::lock_guard lock(hash_mutex_);
     running_ = true;
   }
-  (void)memory_ahead_.start();  // without it orders take their page faults themselves
   try {
     for (;;) {
       answer_hash_question();

@@ -88,7 +88,8 @@ class Partition {
   // where its snapshots are looked for; empty: nowhere. Throws std::invalid_argument.
   Partition(EngineConfig config, std::string log_dir, std::unique_ptr<InputLog> log, Doorbell& answered);
 
-  // Newest good snapshot, then the log's tail. Before run(). Throws LogError.
+  // Newest good snapshot, then the log's tail; from then on the memory ahead is looked after, by a thread that inherits
+  // no CPU of the partition's own, because this is another thread than run()'s. Before run(). Throws LogError.
   CoreRecovery recover();
   // Until close_inputs() and the last input is answered, or give_up(), or an exception.
   void run() noexcept;

@@ -1,8 +1,14 @@
 // Partitions behind a log that the test holds back, and the link in front of them.
+#include <sched.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "../src/core_link.hpp"
+#include "../src/core_threads.hpp"
 #include "check.hpp"
 #include "exchange/codec.hpp"
 #include "held_partition.hpp"
@@ -16,6 +22,42 @@ using namespace held;
 using support::Client;
 using support::engine_config;
 using support::order;
+
+// Of this process, by the name that the system shows.
+std::vector<pid_t> threads_named(const std::string& name) {
+  std::vector<pid_t> found;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::string said;
+    if (std::getline(std::ifstream(task.path() / "comm"), said) && said == name) {
+      found.push_back(static_cast<pid_t>(std::stol(task.path().filename())));
+    }
+  }
+  return found;
+}
+
+int cpus_of(pid_t thread) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CHECK(::sched_getaffinity(thread, sizeof set, &set) == 0);
+  return CPU_COUNT(&set);
+}
+
+TEST("a partition's memory ahead is looked after by one thread, which a pinned partition does not draw to its own CPU") {
+  const std::vector<int> allowed = allowed_cpus();
+  Doorbell bell;
+  std::vector<pid_t> looking;
+  {
+    Partition partition(engine_config(), "", std::make_unique<HeldLog>(), bell);
+    CHECK(threads_named("memory-ahead").empty());
+    (void)partition.recover();
+    std::thread pinned = start_thread("pinned", allowed.empty() ? -1 : allowed[0], [&partition] { partition.run(); });
+    wait_until([&] { return (looking = threads_named("memory-ahead")).size() == 1; });
+    CHECK(cpus_of(looking[0]) == static_cast<int>(allowed.size()));
+    partition.close_inputs();
+    pinned.join();
+  }
+  CHECK(threads_named("memory-ahead").empty());
+}
 
 TEST("no answer leaves before the log has confirmed what it depends on, and a depth depends on all before it") {
   Gate gate;

@@ -31,7 +31,8 @@ class MemoryAhead {
 
   // Makes ready what is not: milliseconds the first time. By one thread at a time, and not behind start().
   void look() noexcept;
-  // Looks from now on by itself, until the end. False: there was no thread to be had.
+  // Looks from now on by itself, until the end, in a thread `memory-ahead` that may run where the caller may: no caller
+  // that is pinned to one CPU. False: there was no thread to be had.
   bool start() noexcept;
 
  private:
