@@ -49,7 +49,8 @@ class MemoryAhead::Thread {
   std::thread thread_;
 };
 
-// For 25 ms of a million orders a second that all stay, and then twice that; positions come more slowly.
+// For 25 ms of a million orders a second that all stay, and then twice that. A growing array tells the piece it is in, so that two are
+// the least to have the next one ready; rows of firms fill one in a day.
 std::array<Ahead, MemoryAhead::kAreas> State::ahead() const noexcept {
   const auto [entries, table, next_table] = cl_ord_ids.ahead();
   return {{
@@ -62,8 +63,8 @@ std::array<Ahead, MemoryAhead::kAreas> State::ahead() const noexcept {
       {ladder_memory.windows.front(), 2 * kPiece},
       {firms.from(0), firms.from(0).bytes},
       {cell_pages.front(), kPiece},
-      {cell_numbers.front(), kPiece},
-      {cells.front(), kPiece},
+      {cell_numbers.front(), 2 * kPiece},
+      {cells.front(), 2 * kPiece},
   }};
 }
 

@@ -3,7 +3,7 @@
 // An engine's memory is address space that costs something where it was touched, and the first touch of a piece is dear:
 // the kernel zeroes two megabytes, a tenth of a millisecond on a machine of one's own and several where the host has to
 // find them first. A thread of this class looks 40 times a second at where the engine's tables end and touches what the
-// orders of the next moments will use, sized for a million orders a second that stay: 44 MiB of a new engine, 16 of them
+// orders of the next moments will use, sized for a million orders a second that stay: 48 MiB of a new engine, 16 of them
 // its table of ids. Nothing is written and no result depends on it; when it comes late, or the kernel (before Linux 5.14)
 // cannot do it, the order's thread takes the fault, as without it.
 #pragma once
